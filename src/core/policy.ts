@@ -1,0 +1,65 @@
+import type { Identity } from './identity.ts'
+import type { MaskKind } from './mask.ts'
+import type { Resource } from './resource.ts'
+import type { Statement } from './statement.ts'
+
+/** How a statement that needs a person waits: `hold` keeps the client's connection open, `refuse` ends it with an address. */
+export type Wait = 'hold' | 'refuse'
+export interface ReviewTerms { readonly reviewers: { readonly groups: readonly string[]; readonly users: readonly string[] }; readonly withinMs: number; readonly wait: Wait }
+
+/** How far an answer may go before `then`. Of several, the smallest acts first; deny beats review at the same size. */
+export interface Limit {
+  readonly rule: string
+  readonly rows: number      // Infinity = not limited
+  readonly bytes: number
+  readonly then: 'deny' | 'review'
+  readonly terms: ReviewTerms | null
+  readonly message: string | null
+}
+export interface Budget { readonly rule: string; readonly rows: number; readonly bytes: number; readonly perMs: number; readonly of: 'identity' | 'table'; readonly then: 'deny' | 'review'; readonly terms: ReviewTerms | null }
+/** The mask of one column: which kind, by which rule, and how many look-ups by one given value it allows. */
+export interface ColumnMask { readonly with: MaskKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
+export interface DetectorRule { readonly rule: string; readonly detector: string; /** RE2 syntax, for a custom detector. */ readonly pattern: string | null; readonly with: MaskKind }
+export interface Filter { readonly rule: string; readonly table: string; readonly where: string }
+
+export type Judgement =
+  | { readonly kind: 'allow'; readonly rule: string; readonly limits: readonly Limit[] }
+  | { readonly kind: 'deny'; readonly rule: string; readonly message: string; readonly hint: string }
+  | { readonly kind: 'review'; readonly rule: string; readonly message: string; readonly terms: ReviewTerms; readonly limits: readonly Limit[] }
+
+/** What an `observe` policy would have done: recorded, never acted on. */
+export interface Observation { readonly policy: string; readonly rule: string; readonly would: 'deny' | 'review' | 'mask' }
+
+/** `session` in CEL conditions. */
+export interface SessionFacts { readonly id: string; readonly database: string; readonly client: string; readonly startedAtMs: number }
+
+/** All that the policies say about one identity on one resource, compiled once when its session opens. */
+export interface Grant {
+  /** SHA-256 (hex) of the policies in force; in every record and review. */
+  readonly version: string
+  /** Whether any policy lets this identity open a session at all. */
+  readonly opens: boolean
+  /** The strongest class any policy allows: picks the weakest credential that covers it. */
+  readonly needs: 'read' | 'write' | 'admin'
+  /** Whether any field mask or detector applies: such a session requires client_encoding UTF8. */
+  readonly masks: boolean
+  /** Same masks, same key: lets workers share rewritten statements between sessions. */
+  readonly maskKey: string
+  readonly detectors: readonly DetectorRule[]
+  readonly filters: readonly Filter[]
+  readonly budgets: readonly Budget[]
+  /** The mask of a column, or null. Names as the catalog has them (exact case). Callers cache per catalog version. */
+  column(schema: string, table: string, column: string): ColumnMask | null
+  /** The rule that forbids even naming this column, or null. */
+  forbidden(schema: string, table: string, column: string): { readonly rule: string; readonly message: string } | null
+  /** Fields of `mask` and `deny` rules as written, for `sluice resources` and explain. */
+  readonly fields: readonly { readonly pattern: string; readonly with: MaskKind; readonly rule: string }[]
+  judge(statement: Statement, session: SessionFacts): Judgement
+  observe(statement: Statement, session: SessionFacts): readonly Observation[]
+}
+
+/** Every policy in force, checked. Replaced as a whole on reload. */
+export interface PolicySet {
+  readonly version: string
+  grant(identity: Identity, resource: Resource): Grant
+}

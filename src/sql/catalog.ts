@@ -16,6 +16,8 @@ export interface Column {
   readonly generated: '' | 's' | 'v'
   /** Numbers of the columns a generated column is computed from. */
   readonly generatedFrom: readonly number[]
+  /** pg_type.typtype: b base, d domain, e enum, c composite, r range, m multirange. Absent: not known. */
+  readonly typeKind?: string
 }
 export interface Trigger { readonly name: string; readonly routine: number }
 export interface Relation {
@@ -29,10 +31,16 @@ export interface Relation {
   readonly primaryKey: readonly number[] | null
   /** Column numbers of every unique, non-partial index without expressions, primary key included. */
   readonly uniqueKeys: readonly (readonly number[])[]
+  /** Column numbers of every index, whatever its kind, included columns too; 0 = an expression. */
+  readonly indexes?: readonly (readonly number[])[]
   /** Direct parents by inheritance or partitioning. */
   readonly parents: readonly number[]
+  /** Column numbers of its partition key; 0 = an expression; [] = not partitioned. */
+  readonly partitionKey?: readonly number[]
   /** For views and materialized views: relations that pg_depend leads to (direct). */
   readonly reads: readonly number[]
+  /** For views and rules: routines that pg_depend leads to (direct), those behind operators too. */
+  readonly calls?: readonly number[]
   /** Rules other than a view's own. */
   readonly rules: boolean
   /** User triggers (not those of foreign keys). */

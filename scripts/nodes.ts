@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 const library = createRequire(createRequire(import.meta.url).resolve('libpg-query'))
 const declared = readFileSync(join(dirname(library.resolve('@pgsql/types')), 'types.d.ts'), 'utf8')
 // Nodes that only analysis, planning or other messages of the library make: the raw grammar never does, so meeting one is unknown.
-const ANALYSED = new Set(['ParseResult', 'ScanResult', 'ScanToken', 'SummaryResult', 'Query', 'Var', 'Param', 'Aggref', 'WindowFunc', 'WindowFuncRunCondition', 'MergeSupportFunc',
+const ANALYSED = new Set(['ParseResult', 'ScanResult', 'ScanToken', 'SummaryResult', 'Query', 'Var', 'Param', 'Aggref', 'WindowFunc', 'WindowFuncRunCondition',
   'SubscriptingRef', 'FuncExpr', 'OpExpr', 'DistinctExpr', 'NullIfExpr', 'ScalarArrayOpExpr', 'SubPlan', 'AlternativeSubPlan', 'FieldSelect', 'FieldStore', 'RelabelType',
   'CoerceViaIO', 'ArrayCoerceExpr', 'ConvertRowtypeExpr', 'ArrayExpr', 'CoerceToDomain', 'CoerceToDomainValue', 'NextValueExpr', 'InferenceElem', 'ReturningExpr', 'TargetEntry', 'RangeTblRef',
   'FromExpr', 'OnConflictExpr', 'RangeTblEntry', 'RTEPermissionInfo', 'RangeTblFunction', 'WithCheckOption', 'SortGroupClause', 'GroupingSetData', 'WindowClause', 'RowMarkClause',

@@ -13,6 +13,7 @@ Alias colnames
 RangeVar alias:Alias
 IntoClause rel:RangeVar colNames options
 GroupingFunc xpr args refs
+MergeSupportFunc xpr
 NamedArgExpr xpr arg
 BoolExpr xpr args
 SubLink xpr testexpr operName subselect

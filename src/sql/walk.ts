@@ -75,6 +75,19 @@ function walkChild(inner: string | undefined, child: unknown, visit: Visitor, fi
   } else walkBody(inner as Kind, child, visit, field, up)
 }
 
+/** The direct children of a body: `inner` is '' for a wrapped node, else the kind of an unwrapped body. Children the layout doesn't know are left out (see firstUnknown). */
+export function children(kind: Kind, body: object, each: (child: object, inner: Kind | '', field: string) => void): void {
+  const fields = layout.get(kind)
+  for (const key in body) {
+    const child = (body as Record<string, unknown>)[key]
+    if (typeof child !== 'object' || child === null) continue
+    const inner = fields?.get(key)
+    if (inner === undefined) continue
+    if (Array.isArray(child)) { for (const one of child as unknown[]) if (typeof one === 'object' && one !== null) each(one, inner as Kind | '', key) }
+    else each(child, inner as Kind | '', key)
+  }
+}
+
 /** Whether any node of the statement is unknown: such a statement is refused. */
 export function firstUnknown(node: Node): string | null {
   let found: string | null = null

@@ -26,3 +26,8 @@ export class ConfigInvalid extends SluiceError {
   readonly where: string
   constructor(message: string, where: string) { super('CONFIG_INVALID', `${where}: ${message}`); this.where = where }
 }
+/** Everything that is wrong with a file at once; the message has one line per mistake. */
+export class ConfigErrors extends SluiceError {
+  readonly list: readonly ConfigInvalid[]
+  constructor(list: readonly ConfigInvalid[]) { super('CONFIG_INVALID', list.map(error => error.message).join('\n')); this.list = list }
+}

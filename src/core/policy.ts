@@ -22,10 +22,14 @@ export interface ColumnMask { readonly with: MaskKind; readonly rule: string; re
 export interface DetectorRule { readonly rule: string; readonly detector: string; /** RE2 syntax, for a custom detector. */ readonly pattern: string | null; readonly with: MaskKind }
 export interface Filter { readonly rule: string; readonly table: string; readonly where: string }
 
+/**
+ * `cacheable`: the same for every statement of the same shape (effects, objects, columns, bounds) in every session of this grant, whatever
+ * its text, literals and parameters. False as soon as a rule that could match asks for text, session or values.
+ */
 export type Judgement =
-  | { readonly kind: 'allow'; readonly rule: string; readonly limits: readonly Limit[] }
-  | { readonly kind: 'deny'; readonly rule: string; readonly message: string; readonly hint: string }
-  | { readonly kind: 'review'; readonly rule: string; readonly message: string; readonly terms: ReviewTerms; readonly limits: readonly Limit[] }
+  | { readonly kind: 'allow'; readonly rule: string; readonly limits: readonly Limit[]; readonly cacheable: boolean }
+  | { readonly kind: 'deny'; readonly rule: string; readonly message: string; readonly hint: string; readonly cacheable: boolean }
+  | { readonly kind: 'review'; readonly rule: string; readonly message: string; readonly terms: ReviewTerms; readonly limits: readonly Limit[]; readonly cacheable: boolean }
 
 /** What an `observe` policy would have done: recorded, never acted on. */
 export interface Observation { readonly policy: string; readonly rule: string; readonly would: 'deny' | 'review' | 'mask' }
@@ -39,6 +43,8 @@ export interface Grant {
   readonly version: string
   /** Whether any policy lets this identity open a session at all. */
   readonly opens: boolean
+  /** Why it doesn't, for the client; null when it does. */
+  readonly closed: { readonly rule: string; readonly message: string } | null
   /** The strongest class any policy allows: picks the weakest credential that covers it. */
   readonly needs: 'read' | 'write' | 'admin'
   /** Whether any field mask or detector applies: such a session requires client_encoding UTF8. */
@@ -54,8 +60,9 @@ export interface Grant {
   forbidden(schema: string, table: string, column: string): { readonly rule: string; readonly message: string } | null
   /** Fields of `mask` and `deny` rules as written, for `sluice resources` and explain. */
   readonly fields: readonly { readonly pattern: string; readonly with: MaskKind; readonly rule: string }[]
-  judge(statement: Statement, session: SessionFacts): Judgement
-  observe(statement: Statement, session: SessionFacts): readonly Observation[]
+  /** `parameters`: the client's real values, which `detect` rules look into; never kept. */
+  judge(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): Judgement
+  observe(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): readonly Observation[]
 }
 
 /** Every policy in force, checked. Replaced as a whole on reload. */

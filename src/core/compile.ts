@@ -1,0 +1,35 @@
+// Policies as data → a PolicySet: which policies are about an identity and a resource, and one Grant that answers for all of them.
+// Never grants on a policy that only observes, and never opens where a configured rule can't be enforced.
+import { createHash } from 'node:crypto'
+import type { Identity } from './identity.ts'
+import { CompiledGrant } from './grant.ts'
+import { matchesScope, matchesWho } from './match.ts'
+import type { PolicySet } from './policy.ts'
+import type { PolicyRules } from './policy-rules.ts'
+import type { Resource } from './resource.ts'
+import type { RequestDetector } from './rules.ts'
+import type { Access } from './statement.ts'
+
+export interface CompileOptions {
+  /** Built-in detectors for `detect` on deny rules. Without it such a rule refuses whatever it is about. */
+  readonly detector?: RequestDetector
+  /** The class an operation is of, as its protocol knows; null or absent: counts as admin when a credential is picked. */
+  readonly classOf?: (operation: string) => Access | null
+}
+
+export function compilePolicies(policies: readonly PolicyRules[], options: CompileOptions = {}): PolicySet {
+  const version = policiesVersion(policies)
+  const settings = { version, detector: options.detector ?? (() => null), classOf: options.classOf ?? (() => null) }
+  return { version, grant: (identity, resource) => new CompiledGrant(policies.filter(policy => isAbout(policy, identity, resource)), identity, resource, settings) }
+}
+
+export const isAbout = (policy: PolicyRules, identity: Identity, resource: Resource) => matchesWho(policy.who, identity) && matchesScope(policy.on, resource)
+
+/** SHA-256 over the canonical JSON of the policies: the same rules, wherever they stand, have the same version. */
+export const policiesVersion = (policies: readonly PolicyRules[]) => createHash('sha256').update(canonical(policies)).digest('hex')
+
+/** JSON with sorted keys, without the places in the file. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (key, item: unknown) => key === 'at' ? undefined
+    : typeof item === 'object' && item !== null && !Array.isArray(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => a < b ? -1 : 1)) : item)
+}

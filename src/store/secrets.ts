@@ -46,7 +46,10 @@ export class Secrets {
     return (await this.#database.query('DELETE FROM sluice.secrets WHERE name = $1 RETURNING 1', [name])).length > 0
   }
 
-  /** A new key seals all; the old ones go when nothing needs them. A kill in between leaves both, and every secret opens. */
+  /**
+   * A new key seals all. The one before stays for one rotation more, for what another process seals at this moment; older ones go
+   * when nothing needs them. A kill in between leaves all keys, and every secret opens.
+   */
   async rotate(keyring: Keyring): Promise<{ readonly keyId: string; readonly resealed: number }> {
     const fresh = newSealKey()
     keyring.keep([fresh, ...keyring.keys])
@@ -60,7 +63,7 @@ export class Secrets {
       return rows.length
     })
     const used = new Set((await this.list()).map(({ keyId }) => keyId))
-    const kept = keyring.keys.filter(({ id }) => id === fresh.id || used.has(id))
+    const kept = keyring.keys.filter(({ id }, index) => index < 2 || used.has(id))
     keyring.keep(kept)
     keyring.keys = kept
     return { keyId: fresh.id, resealed }

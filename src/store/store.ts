@@ -60,6 +60,7 @@ export async function openStore(address: StoreAddress, options: StoreOptions = {
     await endDeadInstances(database)
     for (const review of await reviews.sweep()) ended(review)
     await tokens.sweep(TOKENS_FORGET_AFTER_MS)
+    await budgets.sweep()
   }
   return {
     clock, bell, tokens, revocations, reviews, waits, budgets,

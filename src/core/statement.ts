@@ -17,9 +17,26 @@ export interface Effect {
   readonly reason?: string
 }
 
+/** A look-up of a masked column by one given value: allowed within a rate. */
+export interface Lookup { readonly column: string; readonly rule: string; readonly count: number; readonly perMs: number }
+
+/** What the masks in force make of a text: another text, or no text at all. */
+export type Masking =
+  | { readonly kind: 'rewritten'; readonly text: string; readonly rules: readonly string[]; readonly hidden: readonly string[]; readonly lookups: readonly Lookup[] }
+  | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
+
 /** One thing asked, in words that rules and reviewers read. */
 export interface Statement {
   readonly text: string
-  readonly parameters?: readonly unknown[]
   readonly effects: readonly Effect[]
+  /** The text as the record and reviewers may see it: values of masked columns replaced. */
+  readonly shown: string
+  /** Null: no mask touches it. */
+  readonly masking: Masking | null
+  /** Most rows it can answer; Infinity when nothing proves a bound. */
+  readonly rowsMax: number
+  /** It names or writes masked columns: its parameters may be their values. */
+  readonly guarded: boolean
+  /** Reads catalogs alone: exempt from row and byte limits. */
+  readonly exempt: boolean
 }

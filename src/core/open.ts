@@ -1,0 +1,372 @@
+// A session of one identity on one resource: the only door between a protocol and enforcement. Limits, policy, review, record, in this
+// order, for every protocol alike. It never sees a socket and never forwards: it answers what may be forwarded.
+import { createHash, randomBytes } from 'node:crypto'
+import { RecordFailed } from './errors.ts'
+import type { Identity } from './identity.ts'
+import type { Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
+import type { BudgetAccount, Held, ReviewOutcome, SessionPorts } from './ports.ts'
+import type { SessionRecord } from './record.ts'
+import type { Resource } from './resource.ts'
+import type { ReviewRequest } from './review.ts'
+import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
+import type { Statement } from './statement.ts'
+
+/** Rows asked of a budget at a time, so that a stream of small answers needs no question each. */
+const LEASE_ROWS = 1_000
+/** Answers below this are described by their plan alone; a longer list of limits is never seen in practice. */
+const ANSWERED = new Set(['executed', 'failed', 'ended', 'skipped', 'unknown'])
+
+export interface SessionParts {
+  readonly id: string
+  readonly identity: Identity
+  readonly resource: Resource
+  readonly grant: Grant
+  readonly record: SessionRecord
+  readonly ports: SessionPorts
+  readonly facts: SessionFacts
+  /** State that a review binds to beside the bytes: role, search path. */
+  state(): string
+  /** Replaces what a detector finds in text that the record will hold. */
+  redact(text: string): string
+}
+
+/** A plan with what the session keeps about it. */
+interface Run extends Plan {
+  readonly statement: Statement
+  readonly limits: Limit[]
+  readonly accounts: { readonly account: BudgetAccount; leased: number }[]
+  readonly binding: string
+  readonly shown: string
+  readonly parameters: readonly string[]
+  open: boolean
+}
+
+export class LiveSession implements Session {
+  readonly id: string
+  readonly identity: Identity
+  readonly resource: Resource
+  readonly #p: SessionParts
+  readonly #abort = new AbortController()
+  readonly #judged = new WeakMap<Statement, Judgement>()
+  readonly #written = new WeakMap<Statement, string>()
+  #grant: Grant
+  #runs = 0
+  #sync = false
+  #held: Held | null = null
+  #closed = false
+  readonly counts = { statements: 0, denied: 0, rows: 0, bytes: 0 }
+
+  constructor(parts: SessionParts) {
+    this.#p = parts
+    this.id = parts.id
+    this.identity = parts.identity
+    this.resource = parts.resource
+    this.#grant = parts.grant
+  }
+  get grant(): Grant { return this.#grant }
+  get signal(): AbortSignal { return this.#abort.signal }
+  /** Ends the session: `why` is told to the client and recorded. */
+  end(why: string): void { if (!this.#abort.signal.aborted) this.#abort.abort(new Error(why)) }
+  /** Another policy is in force. The caller ends sessions that it no longer lets open. */
+  regrant(grant: Grant): void { this.#grant = grant; this.#grants++ }
+  #grants = 0
+  #judgedUnder = new WeakMap<Statement, number>()
+
+  ask(ask: Ask): Verdict | Promise<Verdict> {
+    const run = ++this.#runs
+    try {
+      const judgement = this.#judge(ask)
+      const denied = this.#refusal(ask, judgement)
+      if (denied !== null) return this.#deny(ask, run, denied)
+      if (ask.phase === 'prepare') return this.#allow(ask, run, judgement, [])
+      return this.#run(ask, run, judgement)
+    } catch (error) {
+      return this.#failed(run, error)
+    }
+  }
+
+  #judge(ask: Ask): Judgement {
+    const { statement } = ask
+    if (this.#judgedUnder.get(statement) === this.#grants) { const known = this.#judged.get(statement); if (known !== undefined) return known }
+    const judgement = this.#grant.judge(statement, this.#p.facts, ask.parameters ?? undefined)
+    if (judgement.cacheable) { this.#judged.set(statement, judgement); this.#judgedUnder.set(statement, this.#grants) }
+    const observations = this.#grant.observe(statement, this.#p.facts, ask.parameters ?? undefined)
+    if (observations.length > 0) this.#p.record.append('note', JSON.stringify({ what: 'observed', run: this.#runs, observations }))
+    return judgement
+  }
+
+  #refusal(ask: Ask, judgement: Judgement): Pick<Denied, 'rule' | 'message' | 'hint' | 'code'> | null {
+    if (judgement.kind === 'deny') return { rule: judgement.rule, message: judgement.message, hint: judgement.hint, code: 'policy' }
+    const masking = ask.statement.masking
+    if (masking !== null && masking.kind === 'refused') return { rule: masking.rule, message: masking.message, hint: masking.hint, code: 'policy' }
+    if (ask.phase === 'prepare' || ask.within !== null || ask.statement.exempt || !Number.isFinite(ask.statement.rowsMax)) return null
+    const beyond = judgement.limits.find((limit) => limit.then === 'deny' && ask.statement.rowsMax > limit.rows)
+    return beyond === undefined ? null : { rule: beyond.rule, message: beyond.message ?? `it may answer ${ask.statement.rowsMax} rows, more than the ${beyond.rows} allowed`, hint: `ask for at most ${beyond.rows} rows`, code: 'policy' }
+  }
+
+  #run(ask: Ask, run: number, judgement: Judgement): Verdict | Promise<Verdict> {
+    const { statement } = ask
+    if (judgement.kind === 'review') return this.#review(ask, run, judgement, judgement.terms, judgement.rule, judgement.message, 'statement')
+    if (judgement.kind === 'allow' && ask.within === null && !statement.exempt && Number.isFinite(statement.rowsMax)) {
+      const beyond = judgement.limits.find((limit) => limit.then === 'review' && statement.rowsMax > limit.rows)
+      if (beyond?.terms != null) return this.#review(ask, run, judgement, beyond.terms, beyond.rule, `it may answer ${statement.rowsMax} rows, more than ${beyond.rows}`, 'statement')
+    }
+    return this.#looked(ask, run, judgement, judgement.kind === 'allow' ? judgement.limits : [])
+  }
+
+  /** Look-ups of masked columns are counted, then budgets, then it is allowed. */
+  #looked(ask: Ask, run: number, judgement: Judgement, limits: readonly Limit[]): Verdict | Promise<Verdict> {
+    const masking = ask.statement.masking
+    if (masking?.kind === 'rewritten' && masking.lookups.length > 0) {
+      const answers = masking.lookups.map((lookup) => this.#p.ports.rates.lookup(this.identity.subject, lookup))
+      const settle = (within: readonly boolean[]): Verdict | Promise<Verdict> => {
+        const over = within.indexOf(false)
+        this.#p.record.append('note', JSON.stringify({ what: 'lookup', run, columns: masking.lookups.map((l) => l.column), within: over < 0 }))
+        if (over < 0) return this.#budgeted(ask, run, judgement, limits)
+        const lookup = masking.lookups[over]!
+        return this.#deny(ask, run, { rule: lookup.rule, message: `look-ups of ${lookup.column} are limited to ${lookup.count} per ${Math.round(lookup.perMs / 1000)} s`, hint: 'wait, then ask again', code: 'policy' })
+      }
+      return answers.some((a) => a instanceof Promise) ? Promise.all(answers).then(settle) : settle(answers as boolean[])
+    }
+    return this.#budgeted(ask, run, judgement, limits)
+  }
+
+  #budgeted(ask: Ask, run: number, judgement: Judgement, limits: readonly Limit[]): Verdict | Promise<Verdict> {
+    if (this.#grant.budgets.length === 0 || ask.within !== null || ask.statement.exempt) return this.#allow(ask, run, judgement, limits)
+    const accounts = this.#accounts(ask.statement)
+    if (accounts.length === 0) return this.#allow(ask, run, judgement, limits)
+    const leases = accounts.map((account) => this.#p.ports.budgets.lease(account, LEASE_ROWS))
+    const settle = (granted: readonly number[]): Verdict => {
+      const verdict = this.#allow(ask, run, judgement, limits)
+      if (verdict.kind === 'deny') { accounts.forEach((account, i) => { this.#p.ports.budgets.giveBack(account, granted[i]!) }); return verdict }
+      const plan = verdict.plan as Run
+      accounts.forEach((account, i) => { plan.accounts.push({ account, leased: granted[i]! }) })
+      bound(plan)
+      return verdict
+    }
+    return leases.some((lease) => lease instanceof Promise) ? Promise.all(leases).then(settle) : settle(leases as number[])
+  }
+  #accounts(statement: Statement): BudgetAccount[] {
+    const tables = new Set<string>()
+    for (const effect of statement.effects) if (effect.access === 'read' && effect.objects !== 'unknown') for (const table of effect.objects) tables.add(table)
+    const who = `${this.identity.issuer} ${this.identity.subject}`
+    const accounts: BudgetAccount[] = []
+    for (const budget of this.#grant.budgets) {
+      if (budget.of === 'identity') { if (statement.effects.some((e) => e.access === 'read')) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}` }) }
+      else for (const table of tables) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}|${table}` })
+    }
+    return accounts
+  }
+
+  #allow(ask: Ask, run: number, judgement: Judgement, limits: readonly Limit[], review?: ReviewOutcome): Verdict {
+    const { statement } = ask
+    const masking = statement.masking
+    this.counts.statements++
+    const changed = masking?.kind === 'rewritten'
+    const via = review?.kind === 'approved' ? `,"review":${JSON.stringify({ id: review.id, by: review.by })}` : ''
+    const sent = changed ? `,"sent":${JSON.stringify(this.#p.redact(masking.text))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
+    this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${JSON.stringify(judgement.rule)}${via}${sent}`)
+    if (statement.effects.some((e) => e.access === 'write' || e.access === 'admin')) this.#sync = true
+    const plan = (ask.within as Run | null) ?? this.#plan(ask, run, limits)
+    if (changed) return { kind: 'modify', run, plan, text: masking.text, rule: masking.rules[0] ?? judgement.rule }
+    return { kind: 'allow', run, plan }
+  }
+
+  #plan(ask: Ask, run: number, limits: readonly Limit[]): Run {
+    const needsBinding = limits.some((limit) => limit.then === 'review') || this.#grant.budgets.length > 0
+    const plan: Run = {
+      run, rows: 0, bytes: 0, rowsMax: Infinity, bytesMax: Infinity, statement: ask.statement, limits: ask.statement.exempt ? [] : [...limits], accounts: [],
+      binding: needsBinding ? this.#binding(ask, 'answer') : '', shown: ask.statement.shown, parameters: ask.parameters ?? [], open: true,
+    }
+    bound(plan)
+    return plan
+  }
+
+  #deny(ask: Ask, run: number, why: Pick<Denied, 'rule' | 'message' | 'hint' | 'code'>): Denied {
+    this.counts.statements++
+    this.counts.denied++
+    this.#append(ask, run, `"verdict":"deny","rule":${JSON.stringify(why.rule)},"message":${JSON.stringify(this.#p.redact(why.message))}`)
+    return { kind: 'deny', run, ...why }
+  }
+
+  /** Nothing runs that is not recorded. */
+  #failed(run: number, error: unknown): Denied {
+    const message = error instanceof RecordFailed ? error.message : 'an internal error'
+    if (!(error instanceof RecordFailed)) this.end('an internal error')
+    return { kind: 'deny', run, rule: 'record', message, hint: 'nothing runs unrecorded; try again, or tell whoever runs this gateway', code: 'record' }
+  }
+
+  #append(ask: Ask, run: number, verdict: string): void {
+    let written = this.#written.get(ask.statement)
+    if (written === undefined) {
+      const { statement } = ask
+      const shown = this.#p.redact(statement.shown)
+      // Where the text had to be changed to be kept, a keyed hash names the exact bytes; a plain one could be searched.
+      const hash = shown === statement.text ? '' : `,"textHash":"${this.#p.ports.keyedHash(statement.text)}"`
+      written = `"text":${JSON.stringify(shown)}${hash},"effects":${JSON.stringify(statement.effects)}`
+      this.#written.set(statement, written)
+    }
+    const parameters = ask.parameters === null ? '' : `,"parameters":${JSON.stringify(this.#parameters(ask))}`
+    const what = ask.prepared > 0 ? `"of":${ask.prepared}` : written
+    this.#p.record.append('asked', `{"run":${run},"phase":"${ask.phase}",${what}${parameters},${verdict},"policy":"${this.#grant.version.slice(0, 16)}"}`)
+  }
+  /** Parameters of a statement that touches masked columns are named by type, length and keyed hash. */
+  #parameters(ask: Ask): readonly string[] {
+    const list = ask.parameters ?? []
+    if (ask.statement.guarded) return list.map((p) => `[${p.length} characters, ${this.#p.ports.keyedHash(p).slice(0, 16)}]`)
+    return list.map((p) => { const shown = this.#p.redact(p); return shown === p ? p : `[${p.length} characters, ${this.#p.ports.keyedHash(p).slice(0, 16)}]` })
+  }
+
+  // ---- people
+
+  #binding(ask: Ask, kind: 'statement' | 'answer'): string {
+    const hash = createHash('sha256')
+    const add = (part: string | Uint8Array) => { const bytes = typeof part === 'string' ? Buffer.from(part) : part; hash.update(`${bytes.length}:`).update(bytes) }
+    for (const part of ask.binding()) add(part)
+    for (const part of [kind, this.resource.name, this.#p.facts.database, this.identity.issuer, this.identity.subject, this.identity.onBehalfOf ?? '', this.#grant.version, this.#p.state()]) add(part)
+    return hash.digest('hex')
+  }
+  #request(run: number, terms: ReviewTerms, rule: string, reason: string, kind: ReviewRequest['kind'], shown: string, parameters: readonly string[], binding: string): ReviewRequest {
+    const { identity, resource } = this
+    const parties = [`${identity.issuer} ${identity.subject}`, ...(identity.onBehalfOf === null ? [] : [`${identity.issuer} ${identity.onBehalfOf}`])]
+    return { session: this.id, run, resource: resource.name, database: this.#p.facts.database, requester: identity.subject, onBehalfOf: identity.onBehalfOf, parties, rule, reason, text: this.#p.redact(shown), parameters: parameters.map((p) => this.#p.redact(p)), kind, binding, terms }
+  }
+
+  #review(ask: Ask, run: number, judgement: Judgement, terms: ReviewTerms, rule: string, reason: string, kind: 'statement'): Promise<Verdict> {
+    const limits = judgement.kind === 'deny' ? [] : judgement.limits
+    const request = this.#request(run, terms, rule, reason, kind, ask.statement.shown, this.#parameters(ask), this.#binding(ask, kind))
+    const note = (state: string, facts: object) => { this.#p.record.append('review', JSON.stringify({ run, state, rule, ...facts })) }
+    // What the door finds after a person agreed: the same rules, less the one that asked.
+    const released = (outcome: ReviewOutcome): Verdict | Promise<Verdict> => {
+      if (this.#closed || this.signal.aborted) return this.#deny(ask, run, { rule, message: 'the session ended while it waited', hint: 'ask again', code: 'cancelled' })
+      if (outcome.kind === 'approved') {
+        note('approved', { id: outcome.id, by: outcome.by })
+        return this.#allow(ask, run, judgement, limits.filter((limit) => limit.rule !== rule && !(limit.then === 'review' && kind === 'statement' && ask.statement.rowsMax > limit.rows && Number.isFinite(ask.statement.rowsMax))), outcome)
+      }
+      note(outcome.kind, 'id' in outcome ? { id: outcome.id } : {})
+      return this.#deny(ask, run, { rule, ...ended(outcome) })
+    }
+    if (terms.wait === 'refuse') {
+      return this.#p.ports.reviews.redeem(request).then((found) => {
+        if (found.kind === 'released') return released({ kind: 'approved', id: found.id, by: found.by })
+        if (found.kind === 'failed') return released({ kind: 'failed', why: found.why })
+        note('filed', { id: found.id })
+        return this.#deny(ask, run, { rule, message: `${reason}: a review is needed: ${found.url}`, hint: 'once it is approved, send the same statement again', code: 'policy' })
+      }).catch((error: unknown) => this.#failed(run, error))
+    }
+    const held = this.#p.ports.reviews.hold(request, (id, url) => { note('waiting', { id }); ask.waiting(url) })
+    this.#held = held
+    return held.outcome.then((outcome) => { this.#held = null; return released(outcome) }).catch((error: unknown) => this.#failed(run, error))
+  }
+
+  more(plan: Plan, waiting: (url: string) => void): true | Denied | Promise<true | Denied> {
+    const run = plan as Run
+    const limit = run.limits.find((l) => run.rows + 1 > l.rows || run.bytes >= Math.min(l.bytes, run.bytesMax))
+    if (limit === undefined || run.rows + 1 <= limit.rows && run.bytesMax !== limit.bytes) return this.#moreBudget(run, waiting)
+    return this.#beyond(run, limit, waiting)
+  }
+
+  #beyond(run: Run, limit: Limit, waiting: (url: string) => void): true | Denied | Promise<true | Denied> {
+    const words = Number.isFinite(limit.rows) ? `the answer has more than ${limit.rows} rows` : `the answer has more than ${limit.bytes} bytes`
+    if (limit.then === 'deny' || limit.terms === null) return this.#cut(run, limit.rule, limit.message ?? words, 'ask for less, or narrow the condition')
+    return this.#askMore(run, limit.terms, limit.rule, words, waiting, () => { run.limits.splice(run.limits.indexOf(limit), 1) })
+  }
+
+  #askMore(run: Run, terms: ReviewTerms, rule: string, words: string, waiting: (url: string) => void, agreed: () => void): Denied | Promise<true | Denied> {
+    const request = this.#request(run.run, terms, rule, words, 'answer', run.shown, run.statement.guarded ? run.parameters.map(() => '[hidden]') : run.parameters, run.binding)
+    const note = (state: string, facts: object) => { this.#p.record.append('review', JSON.stringify({ run: run.run, state, rule, rows: run.rows, bytes: run.bytes, ...facts })) }
+    if (terms.wait === 'refuse') {
+      return this.#p.ports.reviews.redeem(request).then((found): true | Denied => {
+        if (found.kind === 'released') { note('approved', { id: found.id, by: found.by }); agreed(); bound(run); return true }
+        return this.#cut(run, rule, found.kind === 'filed' ? `${words}: a review is needed: ${found.url}` : found.why, 'once it is approved, send the same statement again')
+      })
+    }
+    const held = this.#p.ports.reviews.hold(request, (id, url) => { note('waiting', { id }); waiting(url) })
+    this.#held = held
+    return held.outcome.then((outcome) => {
+      this.#held = null
+      if (outcome.kind === 'approved') { note('approved', { id: outcome.id, by: outcome.by }); agreed(); bound(run); return true }
+      note(outcome.kind, 'id' in outcome ? { id: outcome.id } : {})
+      const why = ended(outcome)
+      return this.#cut(run, rule, `${words}; ${why.message}`, why.hint)
+    })
+  }
+
+  async #moreBudget(run: Run, waiting: (url: string) => void): Promise<true | Denied> {
+    for (const entry of run.accounts) {
+      if (run.rows + 1 <= entry.leased) continue
+      const granted = await this.#p.ports.budgets.lease(entry.account, LEASE_ROWS)
+      if (granted > 0) { entry.leased += granted; continue }
+      const { budget } = entry.account
+      const words = `the budget of ${budget.rows} rows per ${Math.round(budget.perMs / 1000)} s is used up`
+      if (budget.then === 'deny' || budget.terms === null) return this.#cut(run, budget.rule, words, 'wait until the window has passed')
+      const answer = await this.#askMore(run, budget.terms, budget.rule, words, waiting, () => { entry.leased = Infinity })
+      if (answer !== true) return answer
+    }
+    bound(run)
+    return true
+  }
+
+  #cut(run: Run, rule: string, message: string, hint: string): Denied {
+    this.counts.denied++
+    this.#p.record.append('note', JSON.stringify({ what: 'cut', run: run.run, rule, rows: run.rows, bytes: run.bytes }))
+    return { kind: 'deny', run: run.run, rule, message, hint, code: 'policy' }
+  }
+  cancelWait(why: string): void { this.#held?.cancel(why) }
+
+  // ---- the record
+
+  durable(): true | Promise<void> {
+    const { record: strength } = this.resource
+    const disk = strength === 'sync' || (strength === 'balanced' && this.#sync)
+    this.#sync = false
+    return this.#p.record.durable(disk ? 'disk' : 'kernel')
+  }
+  behind(): Promise<void> | null { return this.#p.record.behind ? this.#p.record.caughtUp() : null }
+  gave(run: number, bytes: Buffer, start: number, end: number): void {
+    this.counts.bytes += end - start
+    this.#quietly(() => { this.#p.record.answer(run, bytes, start, end) })
+  }
+  saw(plan: Plan, what: Seen): void {
+    const run = plan as Run
+    if (!ANSWERED.has(what.kind)) return
+    this.counts.rows += run.rows
+    if (run.open) {
+      run.open = false
+      for (const { account, leased } of run.accounts) if (Number.isFinite(leased)) this.#p.ports.budgets.giveBack(account, Math.max(0, leased - run.rows))
+      run.accounts.length = 0
+    }
+    const more = what.kind === 'executed' ? `,"tag":${JSON.stringify(what.tag)}` : what.kind === 'failed' ? `,"code":${JSON.stringify(what.code)}` : what.kind === 'ended' ? `,"rule":${JSON.stringify(what.rule)}` : what.kind === 'unknown' ? `,"why":${JSON.stringify(what.why)}` : ''
+    this.#quietly(() => { this.#p.record.append('ended', `{"run":${run.run},"outcome":"${what.kind}","rows":${run.rows},"bytes":${run.bytes}${more}}`) })
+  }
+  note(what: string, facts: Readonly<Record<string, unknown>>): void { this.#quietly(() => { this.#p.record.append('note', JSON.stringify({ what, ...facts })) }) }
+  /** Answers are recorded behind the path: when that fails, the next request is refused. */
+  #quietly(step: () => void): void { try { step() } catch (error) { if (!(error instanceof RecordFailed)) throw error; this.end(error.message) } }
+
+  close(why: string): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#held?.cancel(why)
+    this.#quietly(() => { this.#p.record.append('closed', JSON.stringify({ why, ...this.counts })) })
+    this.#p.record.close()
+  }
+}
+
+/** The nearest of all bounds. */
+function bound(run: Run): void {
+  let rows = Infinity, bytes = Infinity
+  for (const limit of run.limits) { rows = Math.min(rows, limit.rows); bytes = Math.min(bytes, limit.bytes) }
+  for (const { leased } of run.accounts) rows = Math.min(rows, leased)
+  run.rowsMax = rows
+  run.bytesMax = bytes
+}
+function ended(outcome: ReviewOutcome): Pick<Denied, 'message' | 'hint' | 'code'> {
+  switch (outcome.kind) {
+    case 'denied': return { message: `${outcome.by} denied it${outcome.comment === null ? '' : `: ${outcome.comment}`}`, hint: 'ask the reviewer what would be allowed', code: 'policy' }
+    case 'expired': return { message: 'nobody decided in time', hint: 'ask again when a reviewer is there', code: 'policy' }
+    case 'cancelled': return { message: `the wait was ended: ${outcome.why}`, hint: 'ask again', code: 'cancelled' }
+    case 'failed': return { message: `no review could be asked for: ${outcome.why}`, hint: 'tell whoever runs this gateway', code: 'policy' }
+    default: return { message: 'it was approved', hint: '', code: 'policy' }
+  }
+}
+export const newSessionId = (): string => randomBytes(12).toString('base64url')

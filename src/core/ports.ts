@@ -1,0 +1,38 @@
+// What a session needs from outside core: the record, people, accounts. The gateway implements them over its bus; tests by hand.
+import type { Budget } from './policy.ts'
+import type { ReviewRequest } from './review.ts'
+import type { Lookup } from './statement.ts'
+
+export type ReviewOutcome =
+  | { readonly kind: 'approved'; readonly id: string; readonly by: string }
+  | { readonly kind: 'denied'; readonly id: string; readonly by: string; readonly comment: string | null }
+  | { readonly kind: 'expired'; readonly id: string }
+  | { readonly kind: 'cancelled'; readonly id: string; readonly why: string }
+  | { readonly kind: 'failed'; readonly why: string }
+
+export interface Held { readonly outcome: Promise<ReviewOutcome>; cancel(why: string): void }
+export interface ReviewPort {
+  /** Asks people and waits. `opened` is told the address once. An approval has been released, once and for this binding, when it resolves. */
+  hold(request: ReviewRequest, opened: (id: string, url: string) => void): Held
+  /** For `wait: refuse`: uses an approval given earlier for the same binding, or files a request and gives its address. */
+  redeem(request: ReviewRequest): Promise<{ readonly kind: 'released'; readonly id: string; readonly by: string } | { readonly kind: 'filed'; readonly id: string; readonly url: string } | { readonly kind: 'failed'; readonly why: string }>
+}
+/** Rows of an account shared over sessions, workers and gateways: no lease, no rows. */
+export interface BudgetPort {
+  /** How many of `rows` are granted now; at once when this worker holds some. */
+  lease(account: BudgetAccount, rows: number): number | Promise<number>
+  giveBack(account: BudgetAccount, rows: number): void
+}
+export interface BudgetAccount { readonly budget: Budget; readonly key: string }
+export interface RatePort {
+  /** Whether one more look-up is within its rate. */
+  lookup(identity: string, lookup: Lookup): boolean | Promise<boolean>
+}
+export interface SessionPorts {
+  readonly reviews: ReviewPort
+  readonly budgets: BudgetPort
+  readonly rates: RatePort
+  /** HMAC-SHA256 (hex) under the installation's key: names a value in the record without giving it away. */
+  keyedHash(bytes: string | Uint8Array): string
+  now(): number
+}

@@ -1,0 +1,54 @@
+// What a text means under the names, masks and policy of one session: judged once per text and state of names, shared by the sessions
+// of a worker that see the same. It decides nothing: it says what is asked, in words that rules read.
+import type { Statement } from '../../core/statement.ts'
+
+/** What became of a text. `syntax`: answered with the server's own error; the text never goes upstream. */
+export interface Judged {
+  readonly text: string
+  readonly statement: Statement
+  /** What goes upstream: the text itself, or the one in which masked columns are masked at read. */
+  readonly sent: string
+  readonly syntax: { readonly code: string; readonly message: string; readonly position: number } | null
+  /** One per statement of the text, in order. */
+  readonly parts: readonly Part[]
+  /** Running it may change what names mean: search path, role, temporary tables, catalog. */
+  readonly moves: boolean
+  /** It ends a transaction or goes back to a savepoint: what moved inside may move back. */
+  readonly endsTransaction: boolean
+  /** It opens COPY FROM STDIN. */
+  readonly copyIn: boolean
+  /** Its errors may carry values of masked columns. */
+  readonly strictErrors: boolean
+  /** Cursor whose plan it continues, or null. */
+  readonly fetches: string | null
+  /** Parameter whose value bounds the rows (`LIMIT $1`), from 1; 0 = none. */
+  readonly rowsParameter: number
+  /** Maps a character position of an error in `sent` back to `text`. */
+  position(at: number): number
+}
+export interface Part {
+  /** A name that SQL PREPARE makes, with what EXECUTE of it will do. */
+  readonly prepares: { readonly name: string; readonly judged: Judged } | null
+  /** A name that DEALLOCATE frees; `*` for all. */
+  readonly frees: string | null
+  readonly declares: string | null
+  /** Closes this cursor; `*` for all. */
+  readonly closes: string | null
+}
+
+/** One session's view of names. */
+export interface Reader {
+  /** Moves when a judged text may mean something else. */
+  readonly epoch: number
+  /** The catalog or the policy moved under it: `probe` must run before another text is judged. */
+  readonly outdated: boolean
+  /** Why nothing can be judged now, or null: client_encoding, standard_conforming_strings, a search path before pg_catalog. */
+  readonly refusal: { readonly rule: string; readonly message: string; readonly hint: string } | null
+  read(text: string): Judged | Promise<Judged>
+  /** Texts to run on the client's own connection to learn what names mean now; their rows go to `learned`. Null when nothing is to learn. */
+  probe(inTransaction: boolean): string | null
+  learned(results: readonly (readonly (readonly (string | null)[])[])[], inTransaction: boolean): void
+  /** The server reported a parameter. */
+  reported(name: string, value: string): void
+  prepared(name: string, judged: Judged | null): void
+}

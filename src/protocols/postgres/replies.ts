@@ -1,0 +1,290 @@
+// Server messages → what the client gets. Whole messages only; the longest unchanged run goes out as one slice; rows are walked by
+// their lengths, and decoded only where a mask applies. Every message type has a rule; one that can't come here ends the session.
+import { Malformed } from '../../core/errors.ts'
+import type { Denied, Plan } from '../../core/session.ts'
+import type { Answers } from '../../wire/codec.ts'
+import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, QUERY, type Refusal, SYNC } from './conversation.ts'
+import { cellsOf, textCells } from './cells.ts'
+import * as frames from './frames.ts'
+import type { Guard, RowShape } from './guard.ts'
+import type { Reader } from './reader.ts'
+
+const ch = (c: string): number => c.charCodeAt(0)
+const PARSE_COMPLETE = ch('1'), BIND_COMPLETE = ch('2'), CLOSE_COMPLETE = ch('3'), PARAMETERS = ch('t'), NO_DATA = ch('n'), COMPLETE = ch('C'), SUSPENDED = ch('s')
+const EMPTY_QUERY = ch('I'), ERROR = ch('E'), NOTICE = ch('N'), READY = ch('Z'), NOTIFICATION = ch('A'), STATUS = ch('S'), DESCRIPTION = ch('T'), ROW = ch('D')
+const COPY_IN = ch('G'), COPY_OUT = ch('H'), COPY_DATA = ch('d'), COPY_DONE = ch('c')
+const IDLE = ch('I')
+
+const PASS = 0, SWALLOW = 1, DONE = 2
+
+export class Replies {
+  paused: Plan | null = null
+  /** Rows of our own probe, per result. */
+  #learned: (string | null)[][][] = []
+  #probeFailed = false
+  readonly #c: Conversation
+  readonly #reader: Reader
+  readonly #guard: Guard
+  constructor(conversation: Conversation, reader: Reader, guard: Guard) { this.#c = conversation; this.#reader = reader; this.#guard = guard }
+
+  get answering(): number { return this.#c.owed.first()?.plan?.run ?? 0 }
+
+  take(input: Buffer, at: number, end: number, to: Answers): number {
+    let position = at, passFrom = at
+    while (end - position >= 5) {
+      const length = frames.frameLength(input, position, end, false)
+      const next = position + length
+      if (next > end) break
+      const type = input[position]!
+      const owed = this.#c.owed.first()
+      const counted = type === ROW || type === COPY_DATA
+      if (counted && this.#c.cut === null && owed !== undefined && !owed.ours && owed.plan !== null) {
+        const plan = owed.plan
+        if (plan.rows + 1 > plan.rowsMax || plan.bytes + length > plan.bytesMax) {
+          if (position > passFrom) to.pass(input, passFrom, position)
+          this.paused = plan
+          return position
+        }
+        plan.rows++
+        plan.bytes += length
+        const shape = type === ROW ? owed.shape : this.#c.copyOut?.shape ?? null
+        if (type === ROW && shape === null && this.#guard.inspects) throw new Malformed('the server sent a row that it did not describe')
+        if (shape === null || !shape.masking) { position = next; continue }
+        if (position > passFrom) to.pass(input, passFrom, position)
+        if (type === ROW) this.#guard.row(shape, input, position, next, to.splice())
+        else this.#guard.copyRow(shape, input, position, next, to.splice())
+        position = passFrom = next
+        continue
+      }
+      const done = this.#message(type, input, position, next, owed, to, () => { if (position > passFrom) to.pass(input, passFrom, position); passFrom = position })
+      position = next
+      if (done !== PASS) passFrom = next
+    }
+    if (position > passFrom) to.pass(input, passFrom, position)
+    return position
+  }
+
+  /** PASS: goes out as it is. SWALLOW and DONE: nothing of it, or something else written after `flush`. */
+  #message(type: number, input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+    const c = this.#c
+    switch (type) {
+      case STATUS: return this.#status(input, at, to, answers, flush)
+      case NOTIFICATION: return this.#guard.notification(input, at, to) ? (flush(), this.#guard.writeClean(input, at, to, answers.splice()), DONE) : PASS
+      case NOTICE:
+        if (owed?.ours === true || c.cut !== null) { flush(); return SWALLOW }
+        return this.#words(input, at, to, owed, answers, flush)
+      case READY: return this.#ready(input, at, owed, answers, flush)
+      case ERROR: return this.#error(input, at, to, owed, answers, flush)
+      default:
+    }
+    if (owed === undefined) throw new Malformed(`the server sent message type 0x${type.toString(16)} without being asked`)
+    if (owed.ours) { this.#probeMessage(type, input, at, to); flush(); return SWALLOW }
+    const swallow = c.cut !== null
+    const passed = this.#answer(type, input, at, to, owed, answers, flush)
+    if (swallow && passed === PASS) { flush(); return SWALLOW }
+    return passed
+  }
+
+  #answer(type: number, input: Buffer, at: number, to: number, owed: Owed, answers: Answers, flush: () => void): number {
+    const c = this.#c
+    switch (type) {
+      case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
+      case BIND_COMPLETE: this.#settle(owed, BIND); return PASS
+      case CLOSE_COMPLETE: this.#settle(owed, CLOSE); return PASS
+      case PARAMETERS: if (owed.kind !== DESCRIBE_STATEMENT) throw out(type); return PASS
+      case NO_DATA:
+        if (owed.kind !== DESCRIBE_STATEMENT && owed.kind !== DESCRIBE_PORTAL) throw out(type)
+        c.owed.shift()
+        return PASS
+      case DESCRIPTION: return this.#description(input, at, to, owed, answers, flush)
+      case COMPLETE: return this.#complete(input, at, to, owed, answers, flush)
+      case EMPTY_QUERY:
+        if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, '', answers) } else if (owed.kind !== QUERY) throw out(type)
+        return PASS
+      case SUSPENDED:
+        if (owed.kind !== EXECUTE) throw out(type)
+        c.owed.shift()
+        return PASS
+      case COPY_IN:
+        if (owed.judged?.copyIn !== true) throw new Malformed('the server began a copy that was not asked for')
+        c.copyIn = owed
+        return PASS
+      case COPY_OUT: {
+        const shape = this.#guard.copyShape(input, at, to, owed.judged)
+        owed.shape = shape
+        c.copyOut = owed
+        return PASS
+      }
+      case COPY_DATA: case ROW: if (c.cut !== null) return PASS; throw out(type)
+      case COPY_DONE: c.copyOut = null; return PASS
+      default: throw new Malformed(`the server sent unknown message type 0x${type.toString(16)}`)
+    }
+  }
+
+  #settle(owed: Owed, kind: number): void {
+    if (owed.kind !== kind) throw out(kind)
+    this.#c.owed.shift()
+  }
+
+  #description(input: Buffer, at: number, to: number, owed: Owed, answers: Answers, flush: () => void): number {
+    const c = this.#c
+    const judged = owed.judged ?? owed.portal?.prepared.judged ?? null
+    const formats = owed.portal?.formats ?? []
+    const known = owed.kind === DESCRIBE_PORTAL ? owed.portal?.shape ?? owed.portal?.prepared.shape ?? null : owed.prepared?.shape ?? null
+    const shape: RowShape = this.#guard.shape(input, at, to, judged, formats, known)
+    if (owed.kind === DESCRIBE_STATEMENT) { if (owed.prepared !== null) owed.prepared.shape = shape; c.owed.shift() }
+    else if (owed.kind === DESCRIBE_PORTAL) {
+      if (owed.portal !== null) { owed.portal.shape = shape; owed.portal.prepared.shape = shape; for (const later of c.owed) if (later.portal === owed.portal && later.kind === EXECUTE) later.shape = shape }
+      c.owed.shift()
+    } else if (owed.kind === QUERY) owed.shape = shape
+    else throw out(DESCRIPTION)
+    if (shape.description === null || c.cut !== null) return PASS
+    flush()
+    const scratch = answers.splice()
+    scratch.copy(shape.description, 0, shape.description.length)
+    return DONE
+  }
+
+  #complete(input: Buffer, at: number, to: number, owed: Owed, answers: Answers, flush: () => void): number {
+    const c = this.#c
+    if (owed.kind !== QUERY && owed.kind !== EXECUTE) throw out(COMPLETE)
+    const judged = owed.judged
+    const part = judged?.parts[owed.kind === QUERY ? owed.index : 0]
+    owed.index++
+    owed.shape = null
+    c.copyOut = null
+    if (c.copyIn === owed) c.copyIn = null
+    if (part !== undefined) this.#names(part, owed.plan)
+    if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) { flush(); this.#tellCut(answers) }
+    if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, input.toString('latin1', at + 5, to - 1), answers) }
+    return this.#guard.tag(input, at, to) && c.cut === null ? PASS : SWALLOW
+  }
+  #names(part: { prepares: { name: string; judged: import('./reader.ts').Judged } | null; frees: string | null; declares: string | null; closes: string | null }, plan: Plan | null): void {
+    const c = this.#c
+    if (part.prepares !== null) { this.#reader.prepared(part.prepares.name, part.prepares.judged) }
+    if (part.frees === '*') { this.#reader.prepared('*', null); c.statements.clear() }
+    else if (part.frees !== null) { this.#reader.prepared(part.frees, null); c.statements.delete(part.frees) }
+    if (part.declares !== null && plan !== null) c.cursors.set(part.declares, plan)
+    if (part.closes === '*') c.cursors.clear()
+    else if (part.closes !== null) c.cursors.delete(part.closes)
+  }
+  #seen(owed: Owed, tag: string, answers: Answers): void { if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag }) }
+
+  #ready(input: Buffer, at: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+    const c = this.#c
+    if (owed === undefined || (owed.kind !== SYNC && owed.kind !== QUERY)) throw out(READY)
+    c.owed.shift()
+    c.skipping = false
+    c.copyIn = null
+    c.copyOut = null
+    const status = input[at + 5]!
+    if (status === IDLE && c.status !== IDLE) c.cursors.clear()
+    c.status = status
+    if (status === IDLE) c.transactionOver()
+    if (owed.ours) { this.#probeDone(); flush(); return SWALLOW }
+    if (owed.kind === QUERY && owed.refused === null && owed.plan !== null) this.#seen(owed, '', answers)
+    if (c.cut !== null) {
+      flush()
+      this.#tellCut(answers)
+      c.cut = null
+    }
+    return PASS
+  }
+
+  #error(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+    const c = this.#c
+    if (owed === undefined || isFatal(input, at, to)) return this.#words(input, at, to, owed, answers, flush)
+    if (owed.ours) { this.#probeFailed = true; flush(); return SWALLOW }
+    const fields = frames.u32(input, at + 1) > 0 ? codeOf(input, at, to) : ''
+    c.copyIn = null
+    c.copyOut = null
+    if (owed.refused === null && owed.plan !== null && c.cut === null) answers.saw(owed.plan, { kind: 'failed', code: fields })
+    const cutting = c.cut
+    if (owed.kind !== QUERY && owed.kind !== SYNC) this.#skip(owed, answers)
+    if (cutting !== null) { flush(); this.#tellCut(answers); return DONE }
+    if (owed.refused !== null) { flush(); writeRefusal(answers, owed.refused); return DONE }
+    return this.#words(input, at, to, owed, answers, flush)
+  }
+  /** The server ignores what follows up to Sync: so do we, and names go back to what they meant. */
+  #skip(failed: Owed, answers: Answers): void {
+    const c = this.#c
+    const dropped: Owed[] = []
+    while (c.owed.first() !== undefined && c.owed.first()!.kind !== SYNC) dropped.push(c.owed.shift()!)
+    c.skipping = c.owed.first() === undefined
+    for (const owed of dropped.reverse()) {
+      c.undo(owed)
+      if (owed !== failed && owed.plan !== null && owed.kind !== BIND) answers.saw(owed.plan, { kind: 'skipped' })
+    }
+    if (failed.kind === PARSE && failed.prepared?.name === '') c.statements.delete('')
+  }
+  #tellCut(answers: Answers): void {
+    const cut = this.#c.cut
+    if (cut === null || cut.told) return
+    cut.told = true
+    writeRefusal(answers, { kind: 'denied', why: cut.why })
+    answers.saw(cut.plan, { kind: 'ended', rule: cut.why.rule })
+  }
+  cut(plan: Plan, why: Denied): void { this.#c.cut = { plan, why, told: false } }
+
+  #words(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+    const clean = this.#guard.words(input, at, to, owed?.judged ?? null)
+    if (clean === null) return PASS
+    flush()
+    answers.splice().copy(clean, 0, clean.length)
+    return DONE
+  }
+
+  #status(input: Buffer, at: number, to: number, answers: Answers, flush: () => void): number {
+    const nameEnd = frames.stringEnd(input, at + 5, to)
+    const valueEnd = nameEnd < 0 ? -1 : frames.stringEnd(input, nameEnd + 1, to)
+    if (valueEnd !== to - 1) throw new Malformed('the server sent a malformed parameter status')
+    const name = input.toString('utf8', at + 5, nameEnd), value = input.toString('utf8', nameEnd + 1, valueEnd)
+    this.#reader.reported(name, value)
+    const told = this.#guard.parameter(name, value)
+    if (told === value) return PASS
+    flush()
+    if (told !== null) frames.writeParameterStatus(answers.splice(), name, told)
+    return DONE
+  }
+
+  // ---- our own probe
+
+  #probeMessage(type: number, input: Buffer, at: number, to: number): void {
+    if (type === DESCRIPTION) this.#learned.push([])
+    else if (type === ROW) this.#learned.at(-1)?.push(textCells(cellsOf(input, at, to)))
+    else if (type !== COMPLETE && type !== EMPTY_QUERY) throw out(type)
+  }
+  #probeDone(): void {
+    const c = this.#c
+    c.probing = false
+    const results = this.#learned
+    this.#learned = []
+    if (this.#probeFailed) throw new Malformed('Sluice could not read the catalog on this connection')
+    this.#reader.learned(results, c.status !== IDLE)
+  }
+}
+
+function writeRefusal(answers: Answers, refused: Refusal): void {
+  const scratch = answers.splice()
+  if (refused.kind === 'server') frames.writeWords(scratch, { severity: 'ERROR', code: refused.code, message: refused.message, position: refused.position })
+  else {
+    const { rule, message, hint, code } = refused.why
+    const state = code === 'cancelled' ? '57014' : code === 'record' ? '58030' : '42501'
+    frames.writeWords(scratch, { severity: 'ERROR', code: state, message: `refused by Sluice: rule "${rule}"`, detail: message, hint })
+  }
+}
+const out = (type: number) => new Malformed(`the server sent message type 0x${type.toString(16)} out of turn`)
+function field(input: Buffer, at: number, to: number, name: number): string {
+  for (let p = at + 5; p < to && input[p] !== 0;) {
+    const end = frames.stringEnd(input, p + 1, to)
+    if (end < 0) return ''
+    if (input[p] === name) return input.toString('utf8', p + 1, end)
+    p = end + 1
+  }
+  return ''
+}
+const codeOf = (input: Buffer, at: number, to: number) => field(input, at, to, ch('C'))
+function isFatal(input: Buffer, at: number, to: number): boolean {
+  const severity = field(input, at, to, ch('V'))
+  return severity === 'FATAL' || severity === 'PANIC'
+}

@@ -42,4 +42,6 @@ export interface Resource {
   readonly sessionMaxMs: number
   /** Declared in the file (read-only in the API) or in the store. */
   readonly origin: 'file' | 'store'
+  /** Why no session may open on it (its protocol is not built, …); absent or null when one may. */
+  readonly refused?: string | null
 }

@@ -1,0 +1,94 @@
+// The shape of sluice.yaml's `gateway` and `identity`: every key, its form and its default. Unknown keys are mistakes.
+import { z } from 'zod'
+import { secretSource } from '../core/resource-rules.ts'
+import { bytes, count, durationMs, listenAddress, name } from '../core/scalars.ts'
+
+export const WORKERS_MAX = 256
+/** Ports of face.md, on this machine only, for those that listen without being told where. */
+export const DEFAULT_LISTEN = { web: '127.0.0.1:8443', postgres: '127.0.0.1:15432' } as const
+export const LISTENERS = ['web', 'proxy', 'postgres', 'mysql', 'mongodb', 'redis', 'amqp', 'kafka', 'nats', 'ssh'] as const
+/** Open client connections of the whole gateway. */
+export const CONNECTIONS_MAX = 20_000
+/** Of these, not yet logged in; the oldest make room. */
+export const CONNECTIONS_IN_LOGIN_MAX = 6_000
+/** From the first byte to a proved identity. */
+export const LOGIN_MS = 30_000
+/** What sessions get to finish when the gateway stops. */
+export const DRAIN_MS = 5_000
+export const DRAIN_MAX_MS = 8_000
+/** One message of a client. */
+export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+/** One statement's text. */
+export const STATEMENT_BYTES_MAX = 1024 * 1024
+const SCOPES = ['openid', 'profile', 'email']
+/** node:crypto's scrypt: cost N, block size r, parallelism p, salt and key in base64. */
+const SCRYPT = /^scrypt\$(\d{4,7})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/]{16,}={0,2})\$([A-Za-z0-9+/]{40,}={0,2})$/
+const SCRYPT_COST_MIN = 16_384
+const SCRYPT_COST_MAX = 1_048_576
+
+const text = z.string().min(1).max(4_000)
+const path = text.refine(value => !value.includes('\0'), 'holds a zero byte')
+const members = z.strictObject({ groups: z.array(text).max(1_000).default([]), users: z.array(text).max(1_000).default([]) })
+const isLoopbackUrl = (url: URL) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname)
+const isUrl = (value: string, context: z.RefinementCtx): void => {
+  const url = URL.canParse(value) ? new URL(value) : null
+  if (url === null || !/^https?:$/.test(url.protocol)) context.addIssue({ code: 'custom', message: 'not an https:// address' })
+  else if (url.protocol === 'http:' && !isLoopbackUrl(url)) context.addIssue({ code: 'custom', message: 'http:// is taken on loopback only: use https://' })
+  else if (url.username !== '' || url.password !== '') context.addIssue({ code: 'custom', message: 'holds a user or password' })
+}
+const url = text.superRefine(isUrl)
+const storeUrl = z.string().max(4_000).refine(value => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value), 'embedded, postgres://…, or { url: { env: NAME } }')
+const emergencyHash = z.string().max(400).refine(value => {
+  const cost = Number(SCRYPT.exec(value)?.[1])
+  return cost >= SCRYPT_COST_MIN && cost <= SCRYPT_COST_MAX && (cost & (cost - 1)) === 0
+}, 'scrypt$N$r$p$SALT$KEY with base64 salt and key and N a power of two of at least 16384')
+
+const listen = z.strictObject(Object.fromEntries(LISTENERS.map(key => [key, listenAddress.optional()])) as Record<(typeof LISTENERS)[number], z.ZodOptional<typeof listenAddress>>)
+
+export const gatewaySchema = z.strictObject({
+  data: path.default('./data'),
+  store: z.union([z.literal('embedded'), storeUrl, z.strictObject({ url: secretSource })]).default('embedded'),
+  recordings: z.string().refine(value => value === 'file' || /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/.test(value), 'file, or s3://bucket/prefix').default('file'),
+  workers: z.union([z.literal('auto'), z.number().int().min(1).max(WORKERS_MAX)]).default('auto'),
+  tls: z.union([z.literal('auto'), z.strictObject({ cert: path, key: path })]).default('auto'),
+  listen: listen.optional(),
+  /** How clients and reviewers reach the web address from outside; default: https and the web listener. */
+  url: url.optional(),
+  admins: members.prefault({}),
+  auditors: members.prefault({}),
+  heads: path.optional(),
+  webhook: z.strictObject({ url, secret: secretSource }).optional(),
+  emergency: z.array(z.strictObject({ name, password_hash: emergencyHash })).max(20).default([]),
+  limits: z.strictObject({
+    connections: count.min(1).max(1_000_000).default(CONNECTIONS_MAX),
+    connections_in_login: count.min(1).max(1_000_000).default(CONNECTIONS_IN_LOGIN_MAX),
+    login: durationMs.refine(value => value >= 1_000 && value <= 600_000, 'between 1s and 10m').default(LOGIN_MS),
+    drain: durationMs.refine(value => value <= DRAIN_MAX_MS, 'at most 8s: the gateway ends within 10s').default(DRAIN_MS),
+    message: bytes.refine(value => value >= 65_536 && value <= 1_073_741_824, 'between 64KiB and 1GiB').default(MESSAGE_BYTES_MAX),
+    statement: bytes.refine(value => value >= 1_024 && value <= 67_108_864, 'between 1KiB and 64MiB').default(STATEMENT_BYTES_MAX),
+  }).prefault({}),
+})
+
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const
+const issuer = z.strictObject({
+  name: name.refine(value => value !== 'sluice', '`sluice` is the gateway\'s own'),
+  issuer: url,
+  audience: z.union([text.transform(one => [one]), z.array(text).min(1).max(20)]),
+  subject: text.default('sub'), groups: text.default('groups'),
+  algorithms: z.array(z.enum(ALGORITHMS)).min(1).optional(),
+  /** Claim that says an agent acts, beside `act`; and the claim that names the person it acts for. */
+  agent: text.optional(), on_behalf: text.optional(),
+  /** Certificate that signs the issuer's own, when no public one does. */
+  ca: z.strictObject({ file: path }).optional(),
+  /** For web sign-in and `sluice login`. */
+  client_id: text.optional(), client_secret: secretSource.optional(), scopes: z.array(text).max(50).default(SCOPES),
+})
+const key = z.strictObject({ file: path })
+export const identitySchema = z.strictObject({
+  issuers: z.array(issuer).max(100).default([]),
+  saml: z.array(z.record(z.string(), z.unknown())).max(100).default([]),
+  people: z.array(z.strictObject({ subject: text, issuer: text.optional(), groups: z.array(text).max(1_000).default([]), keys: z.array(key).max(100).default([]) })).max(10_000).default([]),
+  authorities: z.array(key).max(100).default([]),
+})
+export type GatewayRead = z.infer<typeof gatewaySchema>
+export type IdentityRead = z.infer<typeof identitySchema>

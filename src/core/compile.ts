@@ -3,24 +3,27 @@
 import { createHash } from 'node:crypto'
 import type { Identity } from './identity.ts'
 import { CompiledGrant } from './grant.ts'
+import type { GrantSettings } from './grant.ts'
 import { matchesScope, matchesWho } from './match.ts'
+import { classOf } from './operations.ts'
+import type { ClassOf } from './operations.ts'
 import type { PolicySet } from './policy.ts'
 import type { PolicyRules } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import type { RequestDetector } from './rules.ts'
-import type { Access } from './statement.ts'
 
 export interface CompileOptions {
   /** Built-in detectors for `detect` on deny rules. Without it such a rule refuses whatever it is about. */
   readonly detector?: RequestDetector
-  /** The class an operation is of, as its protocol knows; null or absent: counts as admin when a credential is picked. */
-  readonly classOf?: (operation: string) => Access | null
+  /** The class an operation is of by its name; default: operations.ts. Null counts as admin. */
+  readonly classOf?: ClassOf
 }
+export interface CompiledPolicies extends PolicySet { readonly policies: readonly PolicyRules[]; readonly settings: GrantSettings }
 
-export function compilePolicies(policies: readonly PolicyRules[], options: CompileOptions = {}): PolicySet {
+export function compilePolicies(policies: readonly PolicyRules[], options: CompileOptions = {}): CompiledPolicies {
   const version = policiesVersion(policies)
-  const settings = { version, detector: options.detector ?? (() => null), classOf: options.classOf ?? (() => null) }
-  return { version, grant: (identity, resource) => new CompiledGrant(policies.filter(policy => isAbout(policy, identity, resource)), identity, resource, settings) }
+  const settings = { version, detector: options.detector ?? (() => null), classOf: options.classOf ?? classOf }
+  return { version, policies, settings, grant: (identity, resource) => new CompiledGrant(policies.filter(policy => isAbout(policy, identity, resource)), identity, resource, settings) }
 }
 
 export const isAbout = (policy: PolicyRules, identity: Identity, resource: Resource) => matchesWho(policy.who, identity) && matchesScope(policy.on, resource)

@@ -6,17 +6,19 @@ import { MASK_ORDER } from './mask.ts'
 import type { MaskKind } from './mask.ts'
 import { parseFieldPattern } from './match.ts'
 import type { FieldPattern } from './match.ts'
+import type { Class, ClassOf } from './operations.ts'
 import type { Budget, ColumnMask, DetectorRule, Filter, Grant, Judgement, Limit, Observation, ReviewTerms, SessionFacts } from './policy.ts'
+import { CLASSES } from './policy-rules.ts'
 import type { MaskRule, PolicyRules } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import type { Allow, Deny, RequestDetector, Review } from './rules.ts'
-import { Question, compileAllow, compileDeny, compileReview, covers, permits, restricts, termsOf } from './rules.ts'
-import type { Access, Effect, Statement } from './statement.ts'
+import { Question, compileAllow, compileDeny, compileReview, covers, coversForAllow, permits, restricts, termsOf } from './rules.ts'
+import type { Effect, Statement } from './statement.ts'
 
 /** Operations remembered per grant; names may come from a client (HTTP methods), so there is an end. */
 const SHAPES_MAX = 1_024
 const NEEDS = ['read', 'write', 'admin'] as const
-export interface GrantSettings { readonly version: string; readonly detector: RequestDetector; readonly classOf: (operation: string) => Access | null }
+export interface GrantSettings { readonly version: string; readonly detector: RequestDetector; readonly classOf: ClassOf }
 interface FieldRule { readonly pattern: FieldPattern; readonly rule: string; readonly mask: MaskRule }
 /** What applies to one operation of one class, whatever the statement. */
 interface Shape {
@@ -56,12 +58,12 @@ export class CompiledGrant implements Grant {
     this.version = settings.version
     this.#identity = identity
     this.#resource = resource
-    this.allows = enforced.flatMap(policy => policy.allow.map(rule => compileAllow(policy, rule)))
+    this.allows = enforced.flatMap(policy => policy.allow.map(rule => compileAllow(policy, rule, settings.classOf)))
     this.denies = deniesOf(enforced, settings.detector)
     this.reviews = reviewsOf(enforced, identity.agent)
     this.filters = enforced.flatMap(policy => policy.filter.map(rule => ({ rule: `${policy.name}/${rule.name}`, table: rule.table, where: rule.where })))
     this.budgets = enforced.flatMap(policy => policy.budget.map(rule => ({
-      rule: `${policy.name}/${rule.name}`, rows: rule.rows ?? Infinity, bytes: rule.bytes ?? Infinity, perMs: rule.perMs, of: rule.of,
+      rule: `${policy.name}/${rule.name}`, rows: rule.rows, bytes: Infinity, perMs: rule.perMs, of: rule.of,
       // A review that nobody could approve is a refusal.
       then: rule.reviewers === null ? 'deny' : rule.then,
       terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, identity.agent) : null,
@@ -162,18 +164,18 @@ export class CompiledGrant implements Grant {
   }
 
   #shapeOf(effect: Effect): Shape {
-    const about = (rule: Allow | Deny | Review) => covers(rule, effect.operation, effect.access)
-    const allows = this.allows.filter(about)
+    const about = (rule: Deny | Review) => covers(rule, effect.operation, effect.access)
+    const allows = this.allows.filter(rule => coversForAllow(rule, effect.operation, effect.access))
     const restricting = [...this.denies, ...this.reviews].filter(about)
     const denies = this.denies.filter(rule => about(rule) && rule.limit === null)
     const reviews = this.reviews.filter(rule => about(rule) && rule.limit === null)
-    const first = effect.access === 'session' ? this.allows[0] : allows.find(rule => rule.unconditional)
-    const plain = effect.access !== 'unknown' && denies.length === 0 && reviews.length === 0 && restricting.every(rule => rule.unconditional) && first !== undefined && allows[0] === first
+    const first = effect.access === 'session' ? this.allows[0] : allows[0]
+    const settled = effect.access !== 'unknown' && denies.length === 0 && reviews.length === 0 && restricting.every(rule => rule.unconditional)
+      && first !== undefined && (effect.access === 'session' || first.unconditional)
     const limits = sorted(restricting.map(rule => rule.limit).filter(limit => limit !== null))
-    const plainSession = plain || (effect.access === 'session' && denies.length === 0 && reviews.length === 0 && restricting.every(rule => rule.unconditional) && first !== undefined)
     return {
-      allows, denies, reviews, limits, volatile: [...allows, ...restricting].some(rule => rule.volatile),
-      always: plainSession && first !== undefined ? { kind: 'allow', rule: first.id, limits, cacheable: true } : null,
+      allows, denies, reviews, limits, volatile: [...(effect.access === 'session' ? [] : allows), ...restricting].some(rule => rule.volatile),
+      always: settled ? { kind: 'allow', rule: first.id, limits, cacheable: true } : null,
     }
   }
 }
@@ -182,6 +184,7 @@ const NOTHING: readonly Observation[] = []
 const NO_LIMITS: readonly Limit[] = []
 const ASK = '`sluice resources` lists what you may reach and how'
 
+const isClass = (name: string): name is Class => (CLASSES as readonly string[]).includes(name)
 const isStronger = (a: MaskKind, b: MaskKind) => MASK_ORDER.indexOf(a) < MASK_ORDER.indexOf(b)
 /** Not enforced as itself yet: hidden whole, which is no weaker. */
 const enforceable = (kind: MaskKind): MaskKind => kind === 'token' ? 'redact' : kind
@@ -230,10 +233,10 @@ function closedBecause(allows: readonly Allow[], filters: readonly Filter[]): Gr
   return filter === undefined ? null : { rule: filter.rule, message: `rule ${filter.rule} filters rows of ${filter.table}, which is not enforced yet: nothing is opened unfiltered` }
 }
 
-function needsOf(allows: readonly Allow[], classOf: (operation: string) => Access | null): 'read' | 'write' | 'admin' {
+function needsOf(allows: readonly Allow[], classOf: ClassOf): 'read' | 'write' | 'admin' {
   let needs = 0
   for (const operation of allows.flatMap(rule => rule.operations ?? [])) {
-    const access = operation.includes('.') ? classOf(operation) : operation
+    const access = isClass(operation) ? operation : classOf(operation)
     needs = Math.max(needs, access === 'session' || access === 'read' ? 0 : access === 'write' ? 1 : 2)
   }
   return NEEDS[needs] ?? 'admin'

@@ -17,6 +17,8 @@ export const RULES_MAX = 200
 export const LIST_MAX = 1_000
 /** How long a review waits for a person when the rule doesn't say. */
 export const REVIEW_WITHIN_MS = 15 * 60_000
+/** Accounts are kept no longer. */
+export const BUDGET_PER_MAX_MS = 31 * 86_400_000
 export const REVIEW_WITHIN_MAX_MS = 7 * 86_400_000
 /** Detectors that detect/ builds in; a test holds the two lists together. */
 export const DETECTOR_NAMES: readonly string[] = ['credit-card', 'us-ssn', 'api-key', 'email']
@@ -44,7 +46,7 @@ interface Matching extends Placed {
 export interface DenyRule extends Matching { readonly fields: readonly string[]; readonly detect: readonly DetectorReference[] }
 export interface ReviewRule extends Matching { readonly reviewers: Reviewers; readonly withinMs: number; readonly wait: Wait | null }
 export interface MaskRule extends Placed { readonly name: string; readonly fields: readonly string[]; readonly detect: readonly DetectorReference[]; readonly with: MaskKind; readonly lookups: { readonly count: number; readonly perMs: number } | null }
-export interface BudgetRule extends Placed { readonly name: string; readonly rows: number | null; readonly bytes: number | null; readonly perMs: number; readonly of: 'identity' | 'table'; readonly then: 'deny' | 'review'; readonly reviewers: Reviewers | null; readonly withinMs: number; readonly wait: Wait | null }
+export interface BudgetRule extends Placed { readonly name: string; readonly rows: number; readonly perMs: number; readonly of: 'identity' | 'table'; readonly then: 'deny' | 'review'; readonly reviewers: Reviewers | null; readonly withinMs: number; readonly wait: Wait | null }
 export interface FilterRule extends Placed { readonly name: string; readonly table: string; readonly where: string }
 export interface PolicyRules extends Placed {
   readonly name: string
@@ -94,9 +96,9 @@ const reviewSchema = z.strictObject({ ...matching, reviewers, within: withinMs.o
 const maskSchema = z.strictObject({ name: name.optional(), fields: list(field).min(1).optional(), detect: detectors.optional(), with: maskKind, lookups: rate.optional() })
   .refine(anyOf('fields', 'detect'), 'says nothing to hide: fields or detect')
 const budgetSchema = z.strictObject({
-  name: name.optional(), rows: count.optional(), bytes: bytes.optional(), per: durationMs.refine(value => value >= 1_000, 'at least 1s'), of: z.enum(['identity', 'table']).default('identity'),
+  name: name.optional(), rows: count, per: durationMs.refine(value => value >= 1_000 && value <= BUDGET_PER_MAX_MS, 'between 1s and 31d'), of: z.enum(['identity', 'table']).default('identity'),
   then: z.enum(['deny', 'review']).default('deny'), reviewers: reviewers.optional(), within: withinMs.optional(), wait: wait.optional(),
-}).refine(anyOf('rows', 'bytes'), 'says no amount: rows or bytes')
+})
 const allowItem = z.union([operation, z.strictObject({ operations, when: when.optional() })])
 const labels = z.record(label, z.union([text, z.number().transform(String), z.boolean().transform(String), list(text).min(1)]))
 
@@ -146,7 +148,7 @@ function rulesOf(policy: Read, at: (path: readonly PropertyKey[]) => string): Po
     review: policy.review.map((rule, index) => ({ ...matched(rule, 'review', index), reviewers: rule.reviewers, withinMs: rule.within ?? REVIEW_WITHIN_MS, wait: rule.wait ?? null })),
     mask: policy.mask.map((rule, index) => ({ at: at(['mask', index]), name: rule.name ?? `mask-${index + 1}`, fields: rule.fields ?? [], detect: rule.detect ?? [], with: rule.with, lookups: rule.lookups ?? null })),
     budget: policy.budget.map((rule, index) => ({
-      at: at(['budget', index]), name: rule.name ?? `budget-${index + 1}`, rows: rule.rows ?? null, bytes: rule.bytes ?? null, perMs: rule.per, of: rule.of, then: rule.then,
+      at: at(['budget', index]), name: rule.name ?? `budget-${index + 1}`, rows: rule.rows, perMs: rule.per, of: rule.of, then: rule.then,
       reviewers: rule.reviewers ?? policyReviewers(policy), withinMs: rule.within ?? REVIEW_WITHIN_MS, wait: rule.wait ?? null,
     })),
     filter: policy.filter.map((rule, index) => ({ at: at(['filter', index]), name: rule.name ?? `filter-${index + 1}`, table: rule.table, where: rule.where })),

@@ -6,6 +6,9 @@ import type { Identity } from './identity.ts'
 import type { FieldPattern } from './match.ts'
 import { coversOperation, parseFieldPattern } from './match.ts'
 import type { Limit, ReviewTerms, SessionFacts, Wait } from './policy.ts'
+import { ACCESS_RANK } from './operations.ts'
+import type { ClassOf } from './operations.ts'
+import { CLASSES } from './policy-rules.ts'
 import type { AllowRule, DenyRule, DetectorReference, PolicyRules, Reviewers, ReviewRule } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import type { Access, Effect, Statement } from './statement.ts'
@@ -62,7 +65,11 @@ export interface Rule {
   readonly volatile: boolean
   readonly message: string | null
 }
-export interface Allow extends Rule { readonly kind: 'allow' }
+export interface Allow extends Rule {
+  readonly kind: 'allow'
+  /** Each name with the strongest class it allows; a class allows itself, whatever the operation. */
+  readonly ceilings: readonly { readonly name: string; readonly isClass: boolean; readonly rank: number }[]
+}
 export interface Deny extends Rule { readonly kind: 'deny'; readonly fields: readonly FieldPattern[]; readonly detect: readonly Finder[]; readonly limit: Limit | null }
 export interface Review extends Rule { readonly kind: 'review'; readonly terms: ReviewTerms; readonly limit: Limit | null }
 interface Finder { readonly name: string; readonly find: ((text: string) => boolean) | null }
@@ -89,9 +96,13 @@ export function restricts(rule: Deny | Review, question: Question, effect: Effec
   return { why }
 }
 
+/** By class, or by name as far as that name's own class goes: `sql.select` does not cover a SELECT that counts as admin. */
+export const coversForAllow = (rule: Allow, operation: string, access: Access) => access !== 'unknown'
+  && rule.ceilings.some(({ name, isClass, rank }) => isClass ? name === access : ACCESS_RANK[access] <= rank && coversOperation(name, operation, access))
+
 /** Whether a rule that allows applies: an error in its condition means no. */
 export function permits(rule: Allow, question: Question, effect: Effect): Match {
-  if (!covers(rule, effect.operation, effect.access)) return null
+  if (!coversForAllow(rule, effect.operation, effect.access)) return null
   if (rule.condition === null) return NO_CONDITION
   try { return rule.condition.holds(question.facts(effect)) ? { why: rule.condition.text } : null } catch { return null }
 }
@@ -122,9 +133,10 @@ function* texts(question: Question): Generator<string | null> {
   }
 }
 
-export function compileAllow(policy: PolicyRules, rule: AllowRule): Allow {
+export function compileAllow(policy: PolicyRules, rule: AllowRule, classOf: ClassOf): Allow {
   const condition = rule.when === null ? null : compileCondition(rule.when)
-  return { kind: 'allow', id: policy.name, policy: policy.name, at: rule.at, operations: rule.operations, condition, unconditional: condition === null, volatile: condition?.volatile ?? false, message: null }
+  const ceilings = rule.operations.map(name => ({ name, isClass: (CLASSES as readonly string[]).includes(name), rank: ACCESS_RANK[classOf(name) ?? 'admin'] }))
+  return { kind: 'allow', ceilings, id: policy.name, policy: policy.name, at: rule.at, operations: rule.operations, condition, unconditional: condition === null, volatile: condition?.volatile ?? false, message: null }
 }
 
 export function compileDeny(policy: PolicyRules, rule: DenyRule, detector: RequestDetector): Deny {

@@ -13,11 +13,15 @@ export interface Output {
   u8(value: number): void
   i32(value: number): void
 }
+/** What a CellMask did: nothing was written and the value stays; its replacement was written; nothing was written and it becomes NULL. */
+export const UNCHANGED = 0
+export const REPLACED = 1
+export const NULLED = 2
 /**
- * Masks one value lying at input[start, end): writes the replacement to `out` and returns true, or writes nothing and returns
- * false when the value stays as it is. The value is never NULL (NULL stays NULL). No closure, no allocation per call.
+ * Masks one value lying at input[start, end), without its length word: whoever calls writes that. The value is never NULL (NULL stays
+ * NULL). No closure, no allocation per call when nothing is hidden.
  */
-export type CellMask = (input: Buffer, start: number, end: number, out: Output) => boolean
+export type CellMask = (input: Buffer, start: number, end: number, out: Output) => typeof UNCHANGED | typeof REPLACED | typeof NULLED
 /** For text without cells: notices, logs, terminals, bodies. */
 export interface StreamMask { push(bytes: Buffer): Buffer; end(): Buffer }
 /** Where a result column comes from, as the server reports it; table 0 = an expression. */

@@ -8,7 +8,7 @@ import type { Identity } from '../core/identity.ts'
 import type { ReviewRequest, ReviewState } from '../core/review.ts'
 import type { Clock } from './clock.ts'
 import type { Database, Queries } from './database.ts'
-import { fromRow, mayNotDecide, partiesOf, partyOf, type ReviewRow, type StoredReview } from './review_rows.ts'
+import { fromRow, mayNotDecide, partyOf, type ReviewRow, type StoredReview } from './review_rows.ts'
 
 export const REVIEW_TEXT_BYTES_MAX = 1_048_576
 export const REVIEW_PARAMETERS_MAX = 65_535
@@ -91,10 +91,10 @@ export class Reviews {
   }
 
   /** With `wait: refuse`: uses a grant for the same statement of the same identity on the same resource, or null when there is none. */
-  async redeem(identity: Identity, resource: string, binding: string, stillReviewer: StillReviewer = () => true): Promise<StoredReview | null> {
+  async redeem(parties: readonly string[], resource: string, binding: string, stillReviewer: StillReviewer = () => true): Promise<StoredReview | null> {
     const grants = await this.#database.query<ReviewRow>(
       "SELECT * FROM sluice.reviews WHERE binding = $1 AND party = $2 AND resource = $3 AND parties = $4 AND wait = 'refuse' AND state = 'approved' ORDER BY created_ms LIMIT 20",
-      [binding, partyOf(identity), resource, partiesOf(identity)])
+      [binding, parties[0] ?? '', resource, parties])
     for (const grant of grants.map(fromRow)) {
       try { return await this.release(grant.id, binding, stillReviewer) } catch (error) { if (!(error instanceof ReviewRefused)) throw error }
     }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { REVIEWS_WAITING_MAX, ReviewRefused } from '../../src/store/reviews.ts'
+import { partiesOf } from '../../src/store/review_rows.ts'
 import type { Store } from '../../src/store/store.ts'
 import { asking, handClock, person, startStore, type StoreFixture } from './fixture.ts'
 
@@ -42,12 +43,12 @@ describe('reviews', () => {
     const who = person('redeemer')
     const request = asking(who, { wait: 'refuse' })
     const review = await store.reviews.create(request, null)
-    assert.equal(await store.reviews.redeem(who, 'orders', request.binding), null)
+    assert.equal(await store.reviews.redeem(partiesOf(who), 'orders', request.binding), null)
     await store.reviews.decide(review.id, sam, 'approve', null)
-    assert.equal(await store.reviews.redeem(who, 'payments', request.binding), null)
-    assert.equal(await store.reviews.redeem(person('somebody'), 'orders', request.binding), null)
-    assert.equal(await store.reviews.redeem({ ...who, onBehalfOf: 'ana@example.com', agent: true }, 'orders', request.binding), null)
-    const all = await Promise.all(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? store : other).reviews.redeem(who, 'orders', request.binding)))
+    assert.equal(await store.reviews.redeem(partiesOf(who), 'payments', request.binding), null)
+    assert.equal(await store.reviews.redeem(['corp somebody'], 'orders', request.binding), null)
+    assert.equal(await store.reviews.redeem(['corp redeemer', 'corp ana@example.com'], 'orders', request.binding), null)
+    const all = await Promise.all(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? store : other).reviews.redeem(partiesOf(who), 'orders', request.binding)))
     assert.equal(all.filter((one) => one !== null).length, 1)
   })
 

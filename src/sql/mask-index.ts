@@ -1,0 +1,185 @@
+// Which relations hide columns from one identity, and which may not be read at all: worked out once per catalog and grant. A mask is
+// inherited: by partitions and children (and by their parents, whose rows are theirs), and by columns computed from a masked one.
+import type { Catalog, Column, Relation, Routine } from './catalog.ts'
+
+export type HidingKind = 'null' | 'redact' | 'hash' | 'token' | 'partial'
+export interface ColumnRule { readonly with: HidingKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
+export type MaskOf = (schema: string, table: string, column: string) => ColumnRule | null
+export interface Hidden extends ColumnRule { readonly column: Column }
+export interface Masked { readonly relation: Relation; readonly hidden: ReadonlyMap<string, Hidden>; /** Rows of other relations are read through it. */ readonly parent: boolean }
+export interface MaskIndex {
+  readonly empty: boolean
+  readonly masked: ReadonlyMap<number, Masked>
+  /** Why a relation may not be read: lineage leads masked values to it in a way that is not followed yet. */
+  readonly blocked: ReadonlyMap<number, string>
+  /** Bare names of all of these, and of the routines that read them: a statement that holds none of them is left alone. */
+  readonly names: ReadonlySet<string>
+  readonly schemas: ReadonlySet<string>
+  readonly suspects: ReadonlySet<number>
+}
+
+/** Planner statistics hold samples of every column's values. */
+export const STATISTICS: ReadonlySet<string> = new Set(['pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs', 'pg_statistic', 'pg_statistic_ext_data'])
+const ORDER: readonly HidingKind[] = ['null', 'redact', 'hash', 'token', 'partial']
+const FOREIGN_SQL = new Set(['dblink', 'tablefunc', 'xml2', 'file_fdw', 'postgres_fdw', 'pageinspect', 'pg_cron'])
+/** Routine bodies in which a name may be made at run time, or written in a way that word search can't see. */
+const DYNAMIC = /\bexecute\b|u&["']|\\u|\\x|_to_xml|ts_stat|dblink|\bregclass\b|\btg_table_name\b|\btg_relname\b|\btg_relid\b/i
+const isSystem = (relation: Relation): boolean => relation.schema === 'pg_catalog' || relation.schema === 'information_schema'
+
+const cache = new WeakMap<Catalog, WeakMap<MaskOf, MaskIndex>>()
+export function maskIndex(catalog: Catalog, maskOf: MaskOf): MaskIndex {
+  let byGrant = cache.get(catalog)
+  if (byGrant === undefined) cache.set(catalog, byGrant = new WeakMap())
+  let index = byGrant.get(maskOf)
+  if (index === undefined) byGrant.set(maskOf, index = build(catalog, maskOf))
+  return index
+}
+
+function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
+  const masked = maskedRelations(catalog, maskOf)
+  const blocked = new Map<number, string>()
+  if (masked.size > 0) {
+    for (const { relation, hidden } of masked.values()) {
+      if ((relation.partitionKey ?? []).some((number) => number === 0 || [...hidden.values()].some((h) => h.column.number === number))) blocked.set(relation.oid, `${label(relation)} is partitioned by a masked column`)
+    }
+    spreadTriggers(catalog, masked, blocked)
+  }
+  const suspects = spreadViews(catalog, masked, blocked)
+  const names = new Set<string>(masked.size === 0 ? [] : STATISTICS)
+  const schemas = new Set<string>()
+  for (const { relation } of masked.values()) { names.add(relation.name); schemas.add(relation.schema) }
+  for (const oid of blocked.keys()) names.add(catalog.relations.get(oid)!.name)
+  for (const oid of suspects) names.add(catalog.routineById.get(oid)!.name)
+  return { empty: masked.size === 0, masked, blocked, names, schemas, suspects }
+}
+
+function maskedRelations(catalog: Catalog, maskOf: MaskOf): Map<number, Masked> {
+  const families = familiesOf(catalog)
+  const rules = new Map<number, Map<string, ColumnRule>>()   // family → column name → strongest rule
+  const children = new Set<number>()
+  const tables = [...catalog.relations.values()].filter((r) => !isSystem(r) && r.kind !== 'S' && r.kind !== 'c')
+  for (const relation of tables) {
+    for (const parent of relation.parents) children.add(parent)
+    for (const column of relation.columns) add(rules, families.get(relation.oid)!, column.name, maskOf(relation.schema, relation.name, column.name))
+  }
+  for (const relation of tables) {
+    for (const column of relation.columns) {
+      for (const source of column.generatedFrom) {
+        const rule = rules.get(families.get(relation.oid)!)?.get(relation.columns.find((c) => c.number === source)?.name ?? '')
+        // A part of a value is meant for the value itself, not for what was computed from it.
+        if (rule !== undefined) add(rules, families.get(relation.oid)!, column.name, { with: rule.with === 'null' ? 'null' : 'redact', rule: rule.rule, lookups: null })
+      }
+    }
+  }
+  const out = new Map<number, Masked>()
+  for (const relation of tables) {
+    const mine = rules.get(families.get(relation.oid)!)
+    if (mine === undefined) continue
+    const hidden = new Map<string, Hidden>()
+    for (const column of relation.columns) { const rule = mine.get(column.name); if (rule !== undefined) hidden.set(column.name, { ...rule, column }) }
+    if (hidden.size > 0) out.set(relation.oid, { relation, hidden, parent: children.has(relation.oid) })
+  }
+  return out
+}
+
+function add(rules: Map<number, Map<string, ColumnRule>>, family: number, name: string, rule: ColumnRule | null): void {
+  if (rule === null) return
+  const mine = rules.get(family) ?? new Map<string, ColumnRule>()
+  rules.set(family, mine)
+  const known = mine.get(name)
+  if (known === undefined || ORDER.indexOf(rule.with) < ORDER.indexOf(known.with)) mine.set(name, rule)
+}
+
+/** relation → the oid that stands for all it shares rows with. */
+function familiesOf(catalog: Catalog): Map<number, number> {
+  const root = new Map<number, number>()
+  const find = (oid: number): number => { let at = oid; while ((root.get(at) ?? at) !== at) at = root.get(at)!; return at }
+  for (const relation of catalog.relations.values()) for (const parent of relation.parents) root.set(find(relation.oid), find(parent))
+  return new Map([...catalog.relations.keys()].map((oid) => [oid, find(oid)]))
+}
+
+// ——— views, rules, routines ———
+
+/** Routines whose text leads to masked values or can't be followed, and the views and rules that read either: to a fixed point. */
+function spreadViews(catalog: Catalog, masked: ReadonlyMap<number, Masked>, blocked: Map<number, string>): Set<number> {
+  const suspects = new Set<number>()
+  if (masked.size === 0) return suspects
+  for (let grew = true; grew;) {
+    grew = false
+    const names = new Set<string>()
+    for (const { relation } of masked.values()) names.add(relation.name.toLowerCase())
+    for (const oid of blocked.keys()) names.add(catalog.relations.get(oid)!.name.toLowerCase())
+    for (const oid of suspects) names.add(catalog.routineById.get(oid)!.name.toLowerCase())
+    for (const routine of catalog.routineById.values()) {
+      if (!suspects.has(routine.oid) && suspicious(routine, names)) { suspects.add(routine.oid); grew = true }
+    }
+    for (const relation of catalog.relations.values()) {
+      if (isSystem(relation) || blocked.has(relation.oid)) continue
+      const source = relation.reads.find((oid) => masked.has(oid) || blocked.has(oid))
+      const routine = (relation.calls ?? []).find((oid) => suspects.has(oid))
+      if (source === undefined && routine === undefined) continue
+      // Rules of a masked table act on writes only, and those are refused there.
+      if (masked.has(relation.oid) && relation.kind !== 'v' && relation.kind !== 'm') continue
+      const through = source === undefined ? `function ${catalog.routineById.get(routine!)!.name}` : label(catalog.relations.get(source)!)
+      blocked.set(relation.oid, `${label(relation)} leads to masked data through ${through}`)
+      grew = true
+    }
+  }
+  return suspects
+}
+
+function suspicious(routine: Routine, names: ReadonlySet<string>): boolean {
+  if (routine.extension !== null) return FOREIGN_SQL.has(routine.extension)
+  return suspiciousBody(routine.language, routine.body, names)
+}
+/** Whether a routine's text names any of these, could make a name at run time, or is in a language that is not followed. */
+export function suspiciousBody(language: string, body: string, names: ReadonlySet<string>): boolean {
+  if (language !== 'sql' && language !== 'plpgsql') return true
+  return DYNAMIC.test(body) || words(body).some((word) => names.has(word))
+}
+export function words(text: string): string[] {
+  return text.toLowerCase().match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []
+}
+
+// ——— what triggers write ———
+
+function spreadTriggers(catalog: Catalog, masked: ReadonlyMap<number, Masked>, blocked: Map<number, string>): void {
+  const maskedNames = new Set([...masked.values()].map((m) => m.relation.name.toLowerCase()))
+  const hiddenNames = new Set([...masked.values()].flatMap((m) => [...m.hidden.keys()].map((name) => name.toLowerCase())))
+  const byWord = new Map<string, Relation[]>()
+  for (const relation of catalog.relations.values()) if (!isSystem(relation)) byWord.set(relation.name.toLowerCase(), [...byWord.get(relation.name.toLowerCase()) ?? [], relation])
+  for (const relation of catalog.relations.values()) {
+    for (const trigger of relation.triggers) {
+      const routine = catalog.routineById.get(trigger.routine)
+      if (routine === undefined) continue                       // built in: writes its own row only
+      const text = closure(catalog, routine)
+      const mine = masked.get(relation.oid)
+      const carries = mine !== undefined ? rowsLeave(text, hiddenNames) : words(text).some((w) => maskedNames.has(w)) && rowsLeave(text, hiddenNames)
+      if (!carries) continue
+      const why = `is written by trigger ${trigger.name} of ${label(relation)}, which may copy masked values`
+      const taint = (target: Relation) => { if (!masked.has(target.oid)) blocked.set(target.oid, `${label(target)} ${why}`) }
+      for (const word of words(text)) for (const target of byWord.get(word) ?? []) if (target.oid !== relation.oid) taint(target)
+      if (mine === undefined) taint(relation)
+      else if (DYNAMIC.test(text) || routine.language !== 'plpgsql' && routine.language !== 'sql') {
+        for (const target of catalog.relations.values()) if (!isSystem(target) && target.oid !== relation.oid && target.kind === 'r' && target.name.toLowerCase().includes(relation.name.toLowerCase())) taint(target)
+      }
+    }
+  }
+}
+
+/** A routine's text with those of all routines it names. */
+function closure(catalog: Catalog, routine: Routine): string {
+  const seen = new Set<Routine>([routine])
+  for (const one of seen) for (const word of words(one.body)) for (const next of catalog.routines.get(word) ?? []) if (next.extension === null && seen.size < 64) seen.add(next)
+  return [...seen].map((one) => one.body).join('\n')
+}
+
+/** Whether a trigger's text may pass on more of a row than named, unmasked columns. */
+function rowsLeave(text: string, hidden: ReadonlySet<string>): boolean {
+  const rest = text.toLowerCase().replace(/\breturn\s+(new|old|null)\b/g, ' ')
+  if (DYNAMIC.test(rest) || /\*|rowtype|\brecord\b|referencing/.test(rest)) return true
+  if (words(rest).some((word) => hidden.has(word))) return true
+  return /\b(new|old)\b(?!\s*\.\s*["\p{L}_])/u.test(rest)
+}
+
+export const label = (relation: Relation): string => `${relation.schema}.${relation.name}`

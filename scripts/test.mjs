@@ -1,0 +1,98 @@
+// `npm test`: installs what the tests need, checks types and lint, runs every test file on Node's own runner, and ends with the plain
+// line `N passed, N failed`. With CI=true a skipped test is a failure unless test/left-out.json names it with a reason.
+// Arguments narrow it: `npm test -- sql/` runs the files whose path contains one of them; `--fuzz` runs test/fuzz only.
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { run } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { installNeeds } from './test-needs.mjs'
+
+const TEST_TIMEOUT_MS = 15 * 60_000
+/** How much of a crashed file's last words is shown. */
+const STDERR_CHARS_MAX = 4_000
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const strict = process.env.CI === 'true'
+const wanted = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
+const fuzz = process.argv.includes('--fuzz')
+const leftOut = existsSync(join(root, 'test', 'left-out.json')) ? JSON.parse(readFileSync(join(root, 'test', 'left-out.json'), 'utf8')) : {}
+const tally = { passed: 0, failed: 0, skipped: [] }
+
+const say = text => process.stdout.write(`${text}\n`)
+const needs = await installNeeds(root, say)
+Object.assign(process.env, needs.environment)
+for (const name of needs.missing) say(`not here: ${name} (suites that need it are left out)`)
+
+if (wanted.length === 0 && !fuzz) {
+  step('build', join('scripts', 'bootstrap.mjs'), ['build'])
+  step('types', join('node_modules', 'typescript', 'bin', 'tsc'), ['-p', 'tsconfig.test.json'])
+  step('lint', join('node_modules', '@biomejs', 'biome', 'bin', 'biome'), ['lint', '--error-on-warnings', '--max-diagnostics=50', '--colors=off'])
+}
+await runFiles(testFiles())
+report()
+
+function step(name, program, parameters) {
+  const done = spawnSync(process.execPath, [join(root, program), ...parameters], { cwd: root, encoding: 'utf8' })
+  if (done.status === 0) { tally.passed++; say(`ok   ${name}`); return }
+  tally.failed++
+  say(`FAIL ${name}\n${done.stdout}${done.stderr}`)
+}
+
+function testFiles() {
+  const patterns = fuzz ? ['test/fuzz/**/*.ts'] : ['src/**/*.test.ts', 'test/**/*.test.ts']
+  return globSync(patterns, { cwd: root }).filter(file => wanted.length === 0 || wanted.some(part => file.includes(part))).sort().map(file => join(root, file))
+}
+
+async function runFiles(files) {
+  if (files.length === 0) { tally.failed++; say('FAIL no test file matches'); return }
+  const perFile = new Map(files.map(file => [file, { passed: 0, failed: 0, skipped: 0, stderr: '' }]))
+  const stream = run({ files, concurrency: Math.max(2, availableParallelism()), timeout: TEST_TIMEOUT_MS, execArgv: ['--disable-warning=ExperimentalWarning'] })
+  stream.on('test:pass', event => count(perFile, event, true))
+  stream.on('test:fail', event => count(perFile, event, false))
+  stream.on('test:stderr', event => { const entry = perFile.get(event.file); if (entry !== undefined) entry.stderr = (entry.stderr + event.message).slice(-STDERR_CHARS_MAX) })
+  stream.on('test:summary', event => { if (event.file !== undefined) finished(perFile.get(event.file), event) })
+  for await (const _ of stream) { /* events are handled above */ }
+}
+
+/** Suites are not counted: their tests are. */
+function count(perFile, event, passed) {
+  if (event.details.type === 'suite' && passed) return
+  const entry = perFile.get(event.file) ?? { passed: 0, failed: 0, skipped: 0, stderr: '' }
+  if (event.skip !== undefined || event.todo !== undefined) {
+    const why = event.skip ?? event.todo
+    tally.skipped.push({ name: event.name, why: typeof why === 'string' ? why : 'no reason given' })
+    entry.skipped++
+    return
+  }
+  if (passed) { tally.passed++; entry.passed++; return }
+  if (event.details.type === 'suite' && event.details.error?.failureType === 'subtestsFailed') return
+  if (event.details.error?.failureType === 'subtestsFailed') return
+  tally.failed++
+  entry.failed++
+  say(`\nFAIL ${relative(root, event.file ?? '')}:${event.line ?? 0} › ${relative(root, event.file ?? '') === relative(root, event.name) ? 'all of it' : event.name}\n${indent(event.name === event.file ? `the file itself failed:\n${entry.stderr}` : explain(event.details.error))}\n`)
+}
+
+function explain(error) {
+  const cause = error?.cause ?? error
+  if (!(cause instanceof Error) && typeof cause?.stack !== 'string') return String(cause)
+  return `${cause.stack ?? cause.message}${cause.cause === undefined ? '' : `\ncaused by ${explain(cause.cause)}`}`
+}
+
+function finished(entry, event) {
+  const name = relative(root, event.file)
+  const skipped = entry?.skipped ? `, ${entry.skipped} left out` : ''
+  say(`${event.success ? 'ok  ' : 'FAIL'} ${name} (${event.counts.passed} tests${skipped}, ${(event.duration_ms / 1000).toFixed(1)} s)`)
+}
+
+function report() {
+  for (const { name, why } of tally.skipped) {
+    const excused = typeof leftOut[name] === 'string'
+    if (strict && !excused) tally.failed++
+    say(`${strict && !excused ? 'FAIL ' : ''}left out: ${name} (${excused ? leftOut[name] : why})`)
+  }
+  say(`${tally.passed} passed, ${tally.failed} failed`)
+  process.exit(tally.failed === 0 ? 0 : 1)
+}
+
+function indent(text) { return text.split('\n').map(line => `  ${line}`).join('\n') }

@@ -63,19 +63,24 @@ function report(issue: Issue, under: Path, source: Source, mistakes: ConfigInval
   mistakes.push(new ConfigInvalid(`${path.length > 0 ? `\`${clean(lastName(path))}\`: ` : ''}${wording(issue)}`, inKey ? source.locateKey(path.slice(0, -1), last) : source.locate(path)))
 }
 
-/** Of a union's branches the one that came furthest: its mistakes are what the writer meant. */
+/** Of a union's branches the one that the writer meant: of the right kind, with the fewest unknown keys. Null when none is of the right kind. */
 function closest(branches: readonly (readonly Issue[])[]): readonly Issue[] | null {
-  const depth = (issues: readonly Issue[]) => Math.max(0, ...issues.map(issue => issue.path.length + (issue.code === 'unrecognized_keys' ? 0.5 : issue.code === 'invalid_type' && issue.path.length === 0 ? 0 : 0.7)))
-  const sorted = [...branches].filter(issues => issues.length > 0).sort((a, b) => depth(b) - depth(a))
-  const best = sorted[0]
-  return best === undefined || depth(best) === 0 ? null : best
+  let best: readonly Issue[] | null = null
+  let fewest = Infinity
+  for (const issues of branches) {
+    if (issues.length === 0 || issues.some(issue => issue.path.length === 0 && WRONG_KIND.has(issue.code ?? ''))) continue
+    const unknown = issues.reduce((sum, issue) => sum + (issue.path.length === 0 ? issue.keys?.length ?? 0 : 0), 0)
+    if (unknown < fewest) { best = issues; fewest = unknown }
+  }
+  return best
 }
+const WRONG_KIND: ReadonlySet<string> = new Set(['invalid_type', 'invalid_value', 'invalid_union'])
 
 function wording(issue: Issue): string {
   if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) return `missing (expected ${String(issue.expected)})`
   if (issue.code === 'invalid_type') return issue.message.replace('Invalid input: ', '')
   if (issue.code === 'invalid_value') return `must be ${(issue.values ?? []).map(String).join(', ')}`.replace(/, ([^,]*)$/, ' or $1')
-  if (issue.code === 'invalid_union') return issue.message === 'Invalid input' ? 'not of a form known here' : issue.message
+  if (issue.code === 'invalid_union') return [...new Set((issue.errors ?? []).flatMap(branch => branch.slice(0, 1).map(wording)))].join(', or ') || 'not of a form known here'
   return issue.message
 }
 

@@ -7,7 +7,7 @@ import type { Path, Source } from './document.ts'
 import { parseWith, sourceOf } from './document.ts'
 import { ConfigErrors, ConfigInvalid } from './errors.ts'
 import type { Credential, Credentials, Resource, SecretSource, TlsMode } from './resource.ts'
-import { address, count, durationMs, label, name } from './scalars.ts'
+import { address, count, durationMs, either, label, name } from './scalars.ts'
 import { isLoopback } from './units.ts'
 
 export const RESOURCES_MAX = 10_000
@@ -51,6 +51,7 @@ const credential = z.strictObject({
   access_key: secretSource.optional(), secret_key: secretSource.optional(),
 }).refine(value => Object.keys(value).length > 0, 'says nothing: username, password')
 const classes = z.strictObject({ read: credential.optional(), write: credential.optional(), admin: credential.optional() }).refine(value => Object.keys(value).length > 0, 'names no class: read, write or admin')
+const isByClass = (value: unknown): value is z.infer<typeof classes> => typeof value === 'object' && value !== null && ['read', 'write', 'admin'].some(key => Object.hasOwn(value, key))
 const duration = durationMs.refine(value => value >= 1_000, 'at least 1s')
 const scalar = z.union([z.string().max(200), z.number().transform(String), z.boolean().transform(String)])
 
@@ -61,7 +62,7 @@ export const resourceSchema = z.strictObject({
   databases: z.union([z.literal('any'), z.array(text).max(1_000)]).default([]),
   tls: z.enum(['verify-full', 'verify-ca', 'require', 'disable']).optional(),
   ca: pem.optional(),
-  credential: z.union([z.literal('none').transform(() => ({})), credential, classes]).optional(),
+  credential: either(value => value === 'none', z.literal('none').transform(() => null), either(isByClass, classes, credential)).optional(),
   host_key: file.optional(),
   attribution: z.enum(['application_name', 'set_role', 'none']).default('application_name'),
   tags: z.record(label, z.array(text).max(1_000)).default({}),
@@ -80,7 +81,7 @@ export const resourceSchema = z.strictObject({
   only('host_key', resource.host_key, ['ssh'])
   only('functions', resource.functions.length > 0 ? true : undefined, ['postgres', 'mysql'])
   if (resource.protocol === 'postgres' && resource.database === undefined) context.addIssue({ code: 'custom', path: [], message: 'missing `database`' })
-  if (WITH_LOGIN.includes(resource.protocol) && credentialsOf(resource.credential).length === 0) context.addIssue({ code: 'custom', path: resource.credential === undefined ? [] : ['credential'], message: 'missing `credential` with a `username`' })
+  if (WITH_LOGIN.includes(resource.protocol) && (resource.credential ?? null) === null) context.addIssue({ code: 'custom', path: resource.credential === undefined ? [] : ['credential'], message: 'missing `credential` with a `username`' })
   if (WITH_LOGIN.includes(resource.protocol)) for (const [path, one] of credentialsOf(resource.credential)) {
     if (one.username === undefined) context.addIssue({ code: 'custom', path, message: 'missing `username`' })
     for (const key of Object.keys(one)) if (key !== 'username' && key !== 'password') context.addIssue({ code: 'custom', path: [...path, key], message: `not for protocol ${resource.protocol}: username and password` })
@@ -154,8 +155,8 @@ function caOf(read: ResourceRead, options: ResourceOptions, mistake: (path: Path
 /** One credential serves every class: it is the only one there is. */
 function credentialsByClass(read: ResourceRead, folder: string): Credentials {
   const login = (one: CredentialRead): Credential => ({ username: one.username ?? '', password: placed(one.password ?? { kind: 'none' }, folder) })
-  if (read.credential === undefined) return {}
-  if (!isByClass(read.credential)) return Object.keys(read.credential).length === 0 ? {} : { admin: login(read.credential) }
+  if (read.credential === undefined || read.credential === null) return {}
+  if (!isByClass(read.credential)) return { admin: login(read.credential) }
   const { read: reading, write, admin } = read.credential
   return { ...(reading === undefined ? {} : { read: login(reading) }), ...(write === undefined ? {} : { write: login(write) }), ...(admin === undefined ? {} : { admin: login(admin) }) }
 }
@@ -163,12 +164,11 @@ function credentialsByClass(read: ResourceRead, folder: string): Credentials {
 /** Relative files are relative to the folder of the declaration. */
 export const placed = (source: SecretSource, folder: string): SecretSource => source.kind === 'file' ? { kind: 'file', path: resolve(folder, source.path) } : source
 
-const isByClass = (value: object): value is z.infer<typeof classes> => ['read', 'write', 'admin'].some(key => key in value)
 const isSource = (value: unknown): value is SecretSource => typeof value === 'object' && value !== null && 'kind' in value
 
 /** Every credential with its path in the declaration. */
 function credentialsOf(read: ResourceRead['credential']): [string[], CredentialRead][] {
-  if (read === undefined || Object.keys(read).length === 0) return []
+  if (read === undefined || read === null) return []
   if (!isByClass(read)) return [[['credential'], read]]
   return Object.entries(read).flatMap(([key, one]) => one === undefined ? [] : [[['credential', key], one] as [string[], CredentialRead]])
 }

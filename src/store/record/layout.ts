@@ -1,0 +1,59 @@
+// The bytes of a log on disk, for writers and readers alike. Forever: what is written here must be readable by every later version.
+// Segment: magic, version, codec, two zero bytes, length and text of a JSON header; then batches. Batch: u32 length of its frames,
+// u32 number, frames, sha256(previous hash, length, number, frames). Frame: u32 length of what follows, u8 code, u32 session,
+// u32 sequence, f64 wall ms, f64 monotonic ms, body; an answer's body begins with its u32 run. Integers are little endian.
+import { hash } from 'node:crypto'
+import { EVENT_KINDS, type EventKind } from '../../core/record.ts'
+
+export const MAGIC = Buffer.from('SLRC')
+export const FORMAT_VERSION = 1
+export const CODEC_PLAIN = 0
+/** Batches as one zstd frame, then sha256 of the whole file before it. */
+export const CODEC_ZSTD = 1
+export const CODEC_AT = 5
+export const PREAMBLE_BYTES = 12
+export const HASH_BYTES = 32
+export const BATCH_HEAD_BYTES = 8
+export const FRAME_HEAD_BYTES = 29
+export const RUN_BYTES = 4
+/** A frame that gives a session's number in this segment its id; its sequence is that of the session's next event. */
+export const CODE_NAMES = 255
+export const ANSWER_CODE = EVENT_KINDS.indexOf('answer')
+
+export const HEADER_BYTES_MAX = 4_096
+export const EVENT_BYTES_MAX = 128 * 1024 * 1024
+export const SESSION_ID_BYTES_MAX = 200
+export const SEGMENT_NUMBER_MAX = 999_999
+
+/** Up to where an earlier segment holds. Batch 0 is its header. */
+export interface Point { readonly segment: number; readonly batch: number; readonly hash: string }
+export interface SegmentHeader {
+  readonly resource: string
+  /** The writing process: its boot id. */
+  readonly writer: string
+  readonly segment: number
+  readonly madeAtMs: number
+  readonly previous: Point | null
+  /** Writing or syncing the earlier segment failed: what it holds behind `previous` is not to be trusted. */
+  readonly afterFailure: boolean
+}
+
+export const codeOf = new Map<EventKind, number>(EVENT_KINDS.map((kind, code) => [kind, code]))
+export const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buffer')
+export const segmentName = (segment: number): string => `${String(segment).padStart(6, '0')}.seg`
+export const SEGMENT_NAME = /^\d{6}\.seg$/
+/** Names that are folders of their own and nothing else. */
+export const SAFE_NAME = /^(?!\.)[A-Za-z0-9._-]{1,128}$/
+export const logName = (resource: string, writer: string): string => `${resource}/${writer}`
+
+/** Header bytes, and the hash that the first batch follows. The codec is outside of it: compressing changes no hash. */
+export function encodeHeader(header: SegmentHeader, codec = CODEC_PLAIN): { bytes: Buffer; hash: Buffer } {
+  const text = Buffer.from(JSON.stringify(header))
+  const bytes = Buffer.alloc(PREAMBLE_BYTES + text.length)
+  MAGIC.copy(bytes)
+  bytes[4] = FORMAT_VERSION
+  bytes[CODEC_AT] = codec
+  bytes.writeUInt32LE(text.length, 8)
+  text.copy(bytes, PREAMBLE_BYTES)
+  return { bytes, hash: sha256(text) }
+}

@@ -1,0 +1,105 @@
+// Reads sessions and their events back, from plain and compressed segments alike. It stops a log at the first batch that is not what
+// was written, and shows nothing behind it: `verify` says what is wrong.
+import { eachEvent, type Event, firstPlace, nextBatch, openSegment } from './scan.ts'
+import { FolderShelf, type Shelf } from './shelf.ts'
+
+const TAIL_EVERY_MS = 200
+export type { Event } from './scan.ts'
+
+export interface SessionFound {
+  readonly session: string
+  readonly log: string
+  readonly resource: string
+  readonly firstMs: number
+  readonly lastMs: number
+  readonly events: number
+  /** The body of its `opened` event; null when that is elsewhere or gone. */
+  readonly opened: unknown
+  readonly closed: boolean
+}
+export interface SessionQuery { readonly resource?: string; readonly sinceMs?: number; readonly beforeMs?: number }
+
+export class RecordReader {
+  readonly #shelf: Shelf
+  constructor(shelf: Shelf | string) { this.#shelf = typeof shelf === 'string' ? new FolderShelf(shelf) : shelf }
+
+  /** All events in order of each log; of one session when named. */
+  *events(session: string | null = null, resource: string | null = null): Generator<Event> {
+    for (const log of this.#shelf.logs()) {
+      if (resource !== null && !log.startsWith(`${resource}/`)) continue
+      yield* this.eventsOf(log, session)
+    }
+  }
+  *eventsOf(log: string, session: string | null = null): Generator<Event> {
+    for (const number of this.#shelf.segments(log)) yield* eventsIn(this.#shelf.segment(log, number), session)
+  }
+
+  sessions(query: SessionQuery = {}): SessionFound[] {
+    const found = new Map<string, { -readonly [K in keyof SessionFound]: SessionFound[K] }>()
+    for (const log of this.#shelf.logs()) {
+      const resource = log.slice(0, log.indexOf('/'))
+      if (query.resource !== undefined && query.resource !== resource) continue
+      for (const event of this.eventsOf(log)) {
+        const known = found.get(event.session) ?? { session: event.session, log, resource, firstMs: event.atMs, lastMs: event.atMs, events: 0, opened: null, closed: false }
+        known.lastMs = event.atMs
+        known.events++
+        if (event.kind === 'opened') known.opened = event.body
+        if (event.kind === 'closed') known.closed = true
+        found.set(event.session, known)
+      }
+    }
+    return [...found.values()].filter(({ firstMs, lastMs }) => lastMs >= (query.sinceMs ?? -Infinity) && firstMs < (query.beforeMs ?? Infinity)).sort((a, b) => b.firstMs - a.firstMs)
+  }
+
+  /** A session's events as they are written, until it is closed or `signal` fires. */
+  async *tail(session: string, resource: string | null, signal: AbortSignal): AsyncGenerator<Event> {
+    const places = new Map<string, Follow>()
+    for (let closed = false; !closed && !signal.aborted;) {
+      for (const log of this.#shelf.logs()) {
+        if (resource !== null && !log.startsWith(`${resource}/`)) continue
+        const place = places.get(log) ?? { segment: 0, batch: 0 }
+        places.set(log, place)
+        for (const event of this.#since(log, place, session)) { closed ||= event.kind === 'closed'; yield event }
+      }
+      if (!closed) await new Promise<void>((resolve) => {
+        const done = (): void => { clearTimeout(timer); signal.removeEventListener('abort', done); resolve() }
+        const timer = setTimeout(done, TAIL_EVERY_MS)
+        signal.addEventListener('abort', done)
+      })
+    }
+  }
+  *#since(log: string, follow: Follow, session: string): Generator<Event> {
+    for (const number of this.#shelf.segments(log)) {
+      if (number < follow.segment) continue
+      if (number > follow.segment) { follow.segment = number; follow.batch = 0 }
+      const from = follow.batch
+      yield* eventsIn(this.#shelf.segment(log, number), session, from, (batch) => { follow.batch = batch })
+    }
+  }
+
+  /** One JSON line per event; an answer's bytes in base64. */
+  *exportLines(session: string | null = null, resource: string | null = null): Generator<string> {
+    for (const { body, ...event } of this.events(session, resource)) yield `${JSON.stringify({ ...event, ...(Buffer.isBuffer(body) ? { base64: body.toString('base64') } : { body }) })}\n`
+  }
+  /** What a replay shows, with the pause before each step. */
+  *replay(session: string, resource: string | null = null): Generator<Event & { readonly afterMs: number }> {
+    let before: number | null = null
+    for (const event of this.events(session, resource)) {
+      yield { ...event, afterMs: before === null ? 0 : Math.max(0, event.monotonicMs - before) }
+      before = event.monotonicMs
+    }
+  }
+}
+interface Follow { segment: number; batch: number }
+
+function* eventsIn(bytes: Buffer | null, session: string | null, afterBatch = 0, reached?: (batch: number) => void): Generator<Event> {
+  const segment = bytes === null ? null : openSegment(bytes)
+  if (segment === null) return
+  const names = new Map<number, string>()
+  const place = firstPlace(segment)
+  for (let batch = nextBatch(segment.bytes, place); batch !== null && typeof batch !== 'string'; batch = nextBatch(segment.bytes, place)) {
+    const events: Event[] = []
+    if (!eachEvent(segment.bytes, batch.start, batch.end, names, session, (event) => { events.push(event) })) return
+    if (place.batch > afterBatch) { reached?.(place.batch); yield* events }
+  }
+}

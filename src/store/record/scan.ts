@@ -1,0 +1,123 @@
+// Walks the bytes of one segment: header, batches with their chain, frames. Pure over buffers, and shared by verify, recovery and
+// the reader. It never trusts a length before it is checked, and never throws on any bytes.
+import { zstdDecompressSync } from 'node:zlib'
+import { EVENT_KINDS, type EventKind } from '../../core/record.ts'
+import {
+  ANSWER_CODE, BATCH_HEAD_BYTES, CODE_NAMES, CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, EVENT_BYTES_MAX, FORMAT_VERSION, FRAME_HEAD_BYTES, HASH_BYTES, HEADER_BYTES_MAX,
+  MAGIC, type Point, PREAMBLE_BYTES, RUN_BYTES, SEGMENT_NUMBER_MAX, type SegmentHeader, SESSION_ID_BYTES_MAX, sha256,
+} from './layout.ts'
+import { SEGMENT_BYTES_MAX } from './log.ts'
+
+/** A segment may pass its size by what was in flight when it was reached. */
+const PLAIN_BYTES_MAX = SEGMENT_BYTES_MAX * 2 + EVENT_BYTES_MAX * 2
+
+export interface Event {
+  readonly session: string
+  readonly sequence: number
+  readonly kind: EventKind
+  readonly atMs: number
+  readonly monotonicMs: number
+  /** Only answers have their run here; others name it in their body. */
+  readonly run?: number
+  /** An answer's bytes, else what the caller wrote as JSON. */
+  readonly body: unknown
+}
+export interface OpenSegment {
+  readonly header: SegmentHeader
+  readonly hash: Buffer
+  /** The plain segment, its header included. */
+  readonly bytes: Buffer
+  /** Where its first batch begins. */
+  readonly start: number
+}
+
+/** Null: these bytes are not, or not yet, a segment. */
+export function openSegment(bytes: Buffer): OpenSegment | null {
+  if (bytes.length < PREAMBLE_BYTES || !bytes.subarray(0, 4).equals(MAGIC) || bytes[4] !== FORMAT_VERSION || bytes.readUInt16LE(6) !== 0) return null
+  const length = bytes.readUInt32LE(8)
+  const start = PREAMBLE_BYTES + length
+  if (length > HEADER_BYTES_MAX || start > bytes.length) return null
+  const text = bytes.subarray(PREAMBLE_BYTES, start)
+  const header = parseHeader(text)
+  if (header === null) return null
+  const hash = sha256(text)
+  if (bytes[CODEC_AT] === CODEC_PLAIN) return { header, hash, bytes, start }
+  if (bytes[CODEC_AT] !== CODEC_ZSTD || bytes.length < start + HASH_BYTES) return null
+  const end = bytes.length - HASH_BYTES
+  if (!sha256(bytes.subarray(0, end)).equals(bytes.subarray(end))) return null
+  try {
+    return { header, hash, bytes: Buffer.concat([bytes.subarray(0, start), zstdDecompressSync(bytes.subarray(start, end), { maxOutputLength: PLAIN_BYTES_MAX })]), start }
+  } catch { return null }
+}
+
+function parseHeader(text: Buffer): SegmentHeader | null {
+  let value: unknown
+  try { value = JSON.parse(text.toString('utf8')) } catch { return null }
+  if (typeof value !== 'object' || value === null) return null
+  const { resource, writer, segment, madeAtMs, previous, afterFailure } = value as Record<string, unknown>
+  if (typeof resource !== 'string' || typeof writer !== 'string' || !isCount(segment, SEGMENT_NUMBER_MAX) || typeof madeAtMs !== 'number' || typeof afterFailure !== 'boolean') return null
+  if (previous !== null && !isPoint(previous)) return null
+  return { resource, writer, segment, madeAtMs, previous, afterFailure }
+}
+const isCount = (value: unknown, most: number): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most
+export function isPoint(value: unknown): value is Point {
+  if (typeof value !== 'object' || value === null) return false
+  const { segment, batch, hash } = value as Record<string, unknown>
+  return isCount(segment, SEGMENT_NUMBER_MAX) && isCount(batch, 0xffff_ffff) && typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash)
+}
+
+/** `torn`: the bytes end inside a batch. `broken`: they are not what was written. */
+export type Fault = 'torn' | 'broken'
+/** Where a walk stands: in front of the batch that follows `batch`. */
+export interface Place { batch: number; at: number; chain: Buffer }
+export const firstPlace = (segment: OpenSegment): Place => ({ batch: 0, at: segment.start, chain: segment.hash })
+
+/** Moves `place` over one whole batch; answers where its frames are, null at the end, or what is wrong. */
+export function nextBatch(bytes: Buffer, place: Place): { readonly start: number; readonly end: number } | null | Fault {
+  const { at } = place
+  if (at === bytes.length) return null
+  if (at + BATCH_HEAD_BYTES + HASH_BYTES > bytes.length) return 'torn'
+  const length = bytes.readUInt32LE(at)
+  const start = at + BATCH_HEAD_BYTES
+  const end = start + length
+  if (end + HASH_BYTES > bytes.length) return 'torn'
+  if (length === 0 || bytes.readUInt32LE(at + 4) !== place.batch + 1) return 'broken'
+  // From the second batch on, the previous hash stands right in front of it: one call hashes both.
+  const expected = place.batch > 0 ? sha256(bytes.subarray(at - HASH_BYTES, end)) : sha256(Buffer.concat([place.chain, bytes.subarray(at, end)]))
+  const chain = bytes.subarray(end, end + HASH_BYTES)
+  if (!expected.equals(chain)) return 'broken'
+  place.batch++
+  place.at = end + HASH_BYTES
+  place.chain = chain
+  return { start, end }
+}
+
+/** The events between two offsets; false when the frames are not well formed. `names` is the segment's, filled as it goes. */
+export function eachEvent(bytes: Buffer, start: number, end: number, names: Map<number, string>, wanted: string | null, see: (event: Event) => void): boolean {
+  let at = start
+  while (at < end) {
+    if (end - at < FRAME_HEAD_BYTES) return false
+    const next = at + 4 + bytes.readUInt32LE(at)
+    const body = at + FRAME_HEAD_BYTES
+    if (next > end || body > next) return false
+    const code = bytes[at + 4]!
+    const number = bytes.readUInt32LE(at + 5)
+    if (code === CODE_NAMES) {
+      if (next - body > SESSION_ID_BYTES_MAX + 200) return false
+      names.set(number, bytes.toString('utf8', body, next))
+    } else {
+      const session = names.get(number)
+      const kind = EVENT_KINDS[code]
+      if (session === undefined || kind === undefined || (code === ANSWER_CODE && next - body < RUN_BYTES)) return false
+      if (wanted === null || wanted === session) see(readEvent(bytes, at, body, next, session, kind))
+    }
+    at = next
+  }
+  return true
+}
+function readEvent(bytes: Buffer, at: number, body: number, next: number, session: string, kind: EventKind): Event {
+  const facts = { session, sequence: bytes.readUInt32LE(at + 9), kind, atMs: bytes.readDoubleLE(at + 13), monotonicMs: bytes.readDoubleLE(at + 21) }
+  if (kind === 'answer') return { ...facts, run: bytes.readUInt32LE(body), body: bytes.subarray(body + RUN_BYTES, next) }
+  const text = bytes.toString('utf8', body, next)
+  try { return { ...facts, body: JSON.parse(text) as unknown } } catch { return { ...facts, body: text } }
+}

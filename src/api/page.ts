@@ -1,11 +1,16 @@
-// Serves the page of the reviews: three files, read once, under a policy that lets nothing but them run. What the page shows it
+// Serves the page of the reviews: a few files, read once, under a policy that lets nothing but them run. What the page shows it
 // asks of the API.
 import { readFileSync } from 'node:fs'
 import { other, type Api, route } from './route.ts'
 import { idParameter } from './schema.ts'
 
 const FOLDER = new URL('./page/', import.meta.url)
-const FILES = { '/': ['index.html', 'text/html; charset=utf-8'], '/page.css': ['page.css', 'text/css; charset=utf-8'], '/page.js': ['page.js', 'text/javascript; charset=utf-8'] } as const
+const FILES = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/page.css': ['page.css', 'text/css; charset=utf-8'],
+  '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
+  '/views.js': ['views.js', 'text/javascript; charset=utf-8'], '/inert.js': ['inert.js', 'text/javascript; charset=utf-8'],
+} as const
 
 export function page(api: Api): void {
   for (const [path, [file, type]] of Object.entries(FILES)) {

@@ -18,6 +18,8 @@ const TABLE: readonly Row[] = [
   { call: 'GET /', gets: '++++++++' },
   { call: 'GET /page.css', gets: '++++++++' },
   { call: 'GET /page.js', gets: '++++++++' },
+  { call: 'GET /views.js', gets: '++++++++' },
+  { call: 'GET /inert.js', gets: '++++++++' },
   { call: 'GET /reviews/{id}', as: 'GET /reviews/REVIEW', gets: '++++++++' },
   { call: 'GET /health', gets: '++++++++' },
   { call: 'GET /ready', gets: '++++++++' },

@@ -41,6 +41,9 @@ export function groupByKey(work: Work, read: Ranged & { readonly masked: Masked 
 function groupedColumn(node: Node, select: SelectStmt, read: Ranged & { readonly masked: Masked }): string[] {
   const number = as('A_Const', node)?.ival?.ival
   if (number !== undefined) {
+    // `SELECT t.*, … GROUP BY 1`: the number counts the columns behind the star.
+    const first = as('ColumnRef', as('ResTarget', select.targetList?.[0])?.val)
+    if (first !== null && kindOf(first.fields?.at(-1)) === 'A_Star') return pathOf(first).at(-2) === read.reference.alias || (pathOf(first).length === 1 && as('RangeVar', select.fromClause?.[0]) === read.node) ? [read.masked.relation.columns[number - 1]?.name ?? ''] : []
     const target = as('ResTarget', select.targetList?.[number - 1])?.val
     return target === undefined ? [] : columnOf(as('ColumnRef', target), read)
   }

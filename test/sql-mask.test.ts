@@ -1,0 +1,279 @@
+// What a rewritten read must keep, and what a write must not do, each on real servers.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { MaskOf } from '../src/sql/mask-index.ts'
+import { storesMask } from '../src/sql/mask-write.ts'
+import { originalPosition } from '../src/sql/splice.ts'
+import { MaskedSession } from './servers/masked.ts'
+import { startPostgres, SUITE_VERSIONS, type TestServer } from './servers/postgres.ts'
+
+const SCHEMA = `
+CREATE ROLE app LOGIN; CREATE ROLE narrow LOGIN;
+CREATE SCHEMA hr; CREATE SCHEMA audit;
+CREATE DOMAIN code AS text NOT NULL CHECK (VALUE ~ '^S');
+CREATE TYPE mood AS ENUM ('ok', 'bad');
+CREATE TABLE people(id int PRIMARY KEY, name text NOT NULL, ssn text, card varchar(7), pin char(4), born date, pay numeric(12,2), tag code, mood mood, codes text[],
+  ssn_digits text GENERATED ALWAYS AS (replace(ssn, '-', '')) STORED, notes text, email text);
+INSERT INTO people(id, name, ssn, card, pin, born, pay, tag, mood, codes, notes, email) VALUES
+  (1, 'Ann', 'MARKER-1', '4539148', '1234', '1970-01-02', 10.50, 'SMARKER', 'bad', '{MARKER}', 'plain', 'ann.MARKER@mail.example'), (2, 'Bob', NULL, NULL, NULL, NULL, NULL, 'S2MARKER', NULL, NULL, NULL, NULL),
+  (3, 'Cy', 'MARKER-3', '5425233', '9876', '1980-05-06', 99.99, 'S3MARKER', 'ok', '{}', 'vip', 'cyMARKER@mail.example');
+CREATE TABLE hr.people(id int PRIMARY KEY, zip text, ssn text);
+INSERT INTO hr.people VALUES (1, '10115', 'unmasked'), (2, '80331', 'unmasked');
+CREATE TABLE visits(id int PRIMARY KEY, person int REFERENCES people(id), at date, note text);
+INSERT INTO visits SELECT g, 1 + g % 3, date '2024-01-01' + g, 'visit ' || g FROM generate_series(1, 20) g;
+CREATE TABLE parts(id int, ssn text, kind int) PARTITION BY LIST (kind);
+CREATE TABLE parts_one PARTITION OF parts FOR VALUES IN (1);
+INSERT INTO parts VALUES (1, 'MARKER-P', 1);
+CREATE TABLE base(id int, label text); CREATE TABLE child(ssn text) INHERITS (base);
+INSERT INTO child VALUES (1, 'x', 'MARKER-C');
+CREATE TABLE audit.people_log(op text, row_data jsonb);
+CREATE FUNCTION audit.log_people() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit.people_log VALUES (TG_OP, to_jsonb(NEW)); RETURN NEW; END $$;
+CREATE TRIGGER log_people AFTER UPDATE ON people FOR EACH ROW EXECUTE FUNCTION audit.log_people();
+CREATE VIEW contact AS SELECT id, email AS mail FROM people;
+CREATE VIEW over_contact AS SELECT mail FROM contact;
+CREATE MATERIALIZED VIEW copied AS SELECT id, ssn AS number FROM people;
+CREATE FUNCTION ssn_of(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT ssn FROM people WHERE id = $1';
+CREATE VIEW by_function AS SELECT ssn_of(1) AS x;
+GRANT ALL ON ALL TABLES IN SCHEMA public, hr, audit TO app; GRANT USAGE, CREATE ON SCHEMA public, hr, audit TO app;
+GRANT USAGE ON SCHEMA public TO narrow; GRANT SELECT (id, name, ssn), UPDATE ON people TO narrow;
+`
+const HIDDEN = new Set(['ssn', 'card', 'pin', 'born', 'pay', 'tag', 'mood', 'codes'])
+const masked: MaskOf = (schema, table, column) => {
+  if (schema === 'public' && table === 'people' && column === 'email') return { with: 'partial', rule: 'mask-mail', lookups: null }
+  if (schema === 'public' && table === 'people' && HIDDEN.has(column)) return { with: 'redact', rule: 'mask-people', lookups: column === 'ssn' ? { count: 10, perMs: 60_000 } : null }
+  if (column === 'ssn' && (table === 'parts' || table === 'child')) return { with: 'redact', rule: 'mask-ssn', lookups: null }
+  return null
+}
+
+for (const version of SUITE_VERSIONS) {
+  describe(`masks at read on PostgreSQL ${version}`, () => {
+    let server: TestServer
+    let session: MaskedSession
+    before(async () => {
+      server = await startPostgres({ version })
+      await server.sql(SCHEMA)
+      session = await MaskedSession.open(server, 'postgres', 'app', masked)
+    })
+    after(async () => { await session.close(); await server.stop() })
+
+    const rows = async (text: string, values?: unknown[]) => {
+      const run = await session.run(text, values)
+      assert.equal(run.error, null, `${text}\n${run.result.kind === 'rewritten' ? run.result.text : ''}`)
+      assert.notEqual(run.result.kind, 'refused', `${text}: ${run.result.kind === 'refused' ? run.result.message : ''}`)
+      assert.doesNotMatch(JSON.stringify(run.rows), /MARKER|4539148|9876/, text)
+      return run.rows
+    }
+    const refused = async (text: string, message = /./) => {
+      const result = await session.mask(text)
+      assert.equal(result.kind, 'refused', `${text}\n${result.kind === 'rewritten' ? result.text : 'unchanged'}`)
+      if (result.kind === 'refused') assert.match(result.message, message, text)
+    }
+    const unchanged = async (text: string) => {
+      const result = await session.mask(text)
+      assert.equal(result.kind, 'unchanged', `${text} ${result.kind === 'refused' ? result.message : ''}`)
+    }
+
+    test('keeps NULL, type and typmod of every column, also of domains, enums, dates, arrays and cut varchars', async () => {
+      const bare = await session.client.query({ text: 'SELECT * FROM people ORDER BY id', rowMode: 'array' })
+      const run = await session.run('SELECT * FROM people ORDER BY id')
+      assert.deepEqual(run.fields.map((f) => [f.name, f.dataTypeID, f.dataTypeModifier]), bare.fields.map((f) => [f.name, f.dataTypeID, f.dataTypeModifier]))
+      assert.deepEqual(run.rows, [
+        [1, 'Ann', '[hidden]', '[hidden', '[hid', null, null, null, null, null, '[hidden]', 'plain', 'a***@mail.example'],
+        [2, 'Bob', null, null, null, null, null, null, null, null, null, null, null],
+        [3, 'Cy', '[hidden]', '[hidden', '[hid', null, null, null, null, null, '[hidden]', 'vip', 'c***@mail.example']])
+    })
+    test('keeps the origin of columns that are not masked', async () => {
+      const run = await session.run('SELECT p.id, p.name, p.ssn FROM people p WHERE p.id = 1')
+      const bare = await session.client.query('SELECT id, name, ssn FROM people')
+      assert.deepEqual(run.fields.slice(0, 2).map((f) => [f.tableID, f.columnID]), bare.fields.slice(0, 2).map((f) => [f.tableID, f.columnID]))
+      assert.equal(run.fields[2]!.tableID, 0)
+    })
+    test('keeps GROUP BY of a primary key, by name, number and alias', async () => {
+      assert.deepEqual(await rows('SELECT p.id, p.name, p.ssn, count(*) FROM people p JOIN visits v ON v.person = p.id GROUP BY p.id HAVING p.name <> $1 ORDER BY p.id', ['x']), [[1, 'Ann', '[hidden]', '6'], [2, 'Bob', null, '7'], [3, 'Cy', '[hidden]', '7']])
+      assert.equal((await rows('SELECT p.*, max(v.at) FROM people p, visits v WHERE v.person = p.id GROUP BY 1 ORDER BY 1')).length, 3)
+      assert.equal((await rows('SELECT p.*, max(v.at) FROM people p, visits v WHERE v.person = p.id GROUP BY public.p.id, note LIMIT 1'.replace('public.', ''))).length, 1)
+      assert.equal((await rows('SELECT p.id AS key, upper(p.name) FROM people p GROUP BY key ORDER BY (SELECT max(at) FROM visits WHERE person = p.id), 1')).length, 3)
+      assert.equal((await rows('SELECT people.id, name, array_agg(DISTINCT v.at) FROM people JOIN visits v ON v.person = people.id GROUP BY (people.id) UNION ALL SELECT 0, $1::text, NULL', ['z'])).length, 4)
+      await refused('SELECT p, count(*) FROM people p GROUP BY p.id', /whole row/)
+    })
+    test('needs no more column rights than the statement itself', async () => {
+      const narrow = await MaskedSession.open(server, 'postgres', 'narrow', masked)
+      assert.deepEqual((await narrow.run('SELECT name, ssn FROM people WHERE id = 1')).rows, [['Ann', '[hidden]']])
+      assert.deepEqual((await narrow.run('SELECT count(*) FROM people')).rows, [['3']])
+      assert.match((await narrow.run('SELECT notes FROM people')).error ?? '', /permission denied/)
+      assert.match((await narrow.run('SELECT * FROM people')).error ?? '', /permission denied/)
+      await narrow.close()
+    })
+    test('keeps system columns that are named, and refuses them beside a star', async () => {
+      assert.equal((await rows(`SELECT ctid, tableoid::regclass::text, p.xmin IS NULL FROM people p WHERE ctid = '(0,1)'`)).length, 1)
+      await refused('SELECT ctid, * FROM people')
+    })
+    test('keeps TABLESAMPLE on the table', async () => {
+      assert.equal((await rows('SELECT ssn FROM people TABLESAMPLE SYSTEM (100)')).length, 3)
+      assert.equal((await rows('SELECT p.a, p.c FROM ONLY public.people AS p (a, b, c) TABLESAMPLE pg_catalog.bernoulli(100.0) REPEATABLE (7) WHERE b = $1', ['Ann'])).length, 1)
+      await refused('SELECT ssn FROM people TABLESAMPLE SYSTEM ((SELECT 100))')
+    })
+    test('tells tables of one name in two schemas apart', async () => {
+      assert.deepEqual(await rows('SELECT ssn FROM hr.people ORDER BY id'), [['unmasked'], ['unmasked']])
+      assert.deepEqual(await rows('SELECT a.ssn, b.ssn FROM public.people a JOIN hr.people b ON a.id = b.id ORDER BY a.id'), [['[hidden]', 'unmasked'], [null, 'unmasked']])
+      await refused('SELECT public.people.ssn, hr.people.ssn FROM public.people, hr.people', /another relation/)
+      await refused('SELECT (SELECT public.people.ssn FROM hr.people LIMIT 1) FROM public.people')
+      assert.deepEqual(await rows('SELECT public.people.ssn, postgres.public.people.id, public.people.name FROM public.people WHERE public.people.id = 1'), [['[hidden]', 1, 'Ann']])
+      assert.equal((await rows('SELECT public.people.* FROM public.people')).length, 3)
+    })
+    test('resolves names as the server does: CTEs, search_path, temporary tables', async () => {
+      assert.deepEqual(await rows('WITH people AS (SELECT ssn FROM people WHERE id = 1) SELECT * FROM people'), [['[hidden]']])
+      assert.deepEqual(await rows(`WITH people AS (SELECT 'mine' AS ssn) SELECT people.ssn FROM people`), [['mine']])
+      assert.equal((await rows('WITH RECURSIVE t(n, s) AS (SELECT id, ssn FROM people WHERE id = 1 UNION ALL SELECT n + 1, p.ssn FROM t JOIN people p ON p.id = t.n + 1) SELECT * FROM t')).length, 3)
+      await session.client.query('SET search_path = hr, public'); await session.refresh()
+      assert.deepEqual(await rows('SELECT ssn FROM people WHERE id = 1'), [['unmasked']])
+      await session.client.query('SET search_path = public'); await session.client.query(`CREATE TEMP TABLE people AS SELECT 'temp' AS ssn`); await session.refresh()
+      assert.deepEqual(await rows('SELECT ssn FROM people'), [['temp']])
+      assert.deepEqual(await rows('SELECT ssn FROM public.people WHERE id = 1'), [['[hidden]']])
+      await session.client.query('DROP TABLE pg_temp.people; RESET search_path'); await session.refresh()
+      await refused('SET search_path = hr; SELECT ssn FROM people')
+      await refused(`SELECT set_config('search_path', 'hr', false); SELECT ssn FROM people`)
+      await refused('BEGIN; ROLLBACK; SELECT ssn FROM people')
+      assert.equal((await rows('SET search_path = public; SELECT ssn FROM public.people; RESET search_path')).length, 3)
+    })
+    test('is not fooled by objects of the client that stand before the built-in ones', async () => {
+      await server.sql(`CREATE FUNCTION hr.leak(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'leak % %', $1, $2; RETURN true; END $$;
+        CREATE OPERATOR hr.= (leftarg = text, rightarg = text, procedure = hr.leak); CREATE OPERATOR hr.~ (leftarg = text, rightarg = text, procedure = hr.leak);
+        CREATE DOMAIN hr.text AS pg_catalog.text CHECK (VALUE <> '[hidden]')`)
+      await session.client.query('SET search_path = hr, public, pg_catalog'); await session.refresh()
+      for (const text of ['SELECT ssn, card, email FROM public.people ORDER BY id', `SELECT id FROM public.people p WHERE p.ssn = 'MARKER-1'`]) {
+        const run = await session.run(text)
+        assert.equal(run.error, null); assert.deepEqual(run.notices, []); assert.doesNotMatch(JSON.stringify(run.rows), /MARKER-/)
+      }
+      await session.client.query('RESET search_path'); await server.sql('DROP DOMAIN hr.text; DROP OPERATOR hr.= (text, text); DROP OPERATOR hr.~ (text, text)'); await session.refresh()
+    })
+    test('keeps whole rows, and their type where they are shown', async () => {
+      const bare = await session.client.query({ text: 'SELECT p FROM people p LIMIT 1', rowMode: 'array' })
+      const run = await session.run('SELECT p FROM people p WHERE id = 1')
+      assert.deepEqual([run.fields[0]!.name, run.fields[0]!.dataTypeID], ['p', bare.fields[0]!.dataTypeID])
+      assert.match(String(run.rows[0]![0]), /^\(1,Ann,\[hidden\],\[hidden,\[hid,,,/)
+      assert.deepEqual(await rows('SELECT p AS x, v.id FROM visits v LEFT JOIN people p ON p.id = v.person AND v.id = 0 WHERE v.id = 1'), [[null, 1]])
+      for (const text of ['SELECT row_to_json(p), to_jsonb(people) FROM people p, people', 'SELECT (p).ssn, ssn(p), p.ssn, (p).* FROM people p', 'SELECT json_agg(people) FROM people', 'SELECT p::text, ROW(p.*), p IS NULL, p.row_to_json FROM people p', 'SELECT DISTINCT p FROM people p ORDER BY p', 'SELECT x.p FROM (SELECT p FROM people p) x']) await rows(text)
+    })
+    test('gives functions of a masked column masks to work on', async () => {
+      for (const text of [`SELECT substr(ssn, 1, 8), md5(ssn) = md5('[hidden]'), ssn || card, coalesce(ssn, card), length(ssn) FROM people`, 'SELECT lag(ssn) OVER (ORDER BY id), min(ssn) OVER () FROM people', 'SELECT string_agg(ssn, $1) FROM people',
+        'SELECT v FROM people p, LATERAL (VALUES (p.ssn), (p.email)) t(v) WHERE id = 1', 'SELECT ssn FROM people UNION SELECT card FROM people', 'SELECT * FROM people p NATURAL LEFT JOIN (SELECT 1 AS id) k', 'SELECT j.ssn, j FROM (people CROSS JOIN visits) AS j(key) LIMIT 1',
+        'SELECT (SELECT ssn FROM people LIMIT 1), EXISTS (SELECT 1 FROM people WHERE ssn > $1), ARRAY(SELECT ssn FROM people ORDER BY id)', 'SELECT ssn FROM people * WHERE id = 1 FOR UPDATE', 'SELECT mode() WITHIN GROUP (ORDER BY ssn) FROM people', 'SELECT "people".ssn /* x */ FROM /* y */ "people" -- z',
+        'SELECT ssn FROM people FOR NO KEY UPDATE OF people SKIP LOCKED', 'VALUES ((SELECT ssn FROM people WHERE id = 1))', 'SELECT ssn FROM ONLY (people) LIMIT 1', 'TABLE people ORDER BY id', 'TABLE ONLY public.people LIMIT 1', 'WITH w AS MATERIALIZED (TABLE people) SELECT w.ssn FROM w']) {
+        await rows(text, text.includes('$1') ? ['x'] : undefined)
+      }
+      const run = await session.run('SELECT ssn::int FROM people')
+      assert.match(run.error ?? '', /invalid input syntax for type integer: "\[hidden\]"/)
+      const computed = await session.mask('SELECT ssn, card FROM people WHERE ssn > $1')
+      assert.deepEqual(computed.kind === 'rewritten' && computed.hidden.map((h) => [h.column, h.computed]), [['ssn', true], ['card', false]])
+    })
+    test('masks in cursors, prepared statements, EXPLAIN, COPY and what is made of a SELECT', async () => {
+      await session.client.query('BEGIN')
+      await rows('DECLARE k SCROLL CURSOR FOR SELECT ssn FROM people ORDER BY id')
+      assert.deepEqual((await session.run('FETCH ALL k')).rows, [['[hidden]'], [null], ['[hidden]']])
+      await session.client.query('ROLLBACK')
+      await rows('PREPARE s(int) AS SELECT ssn FROM people WHERE id = $1')
+      assert.deepEqual((await session.run('EXECUTE s(1)')).rows, [['[hidden]']])
+      await rows('EXPLAIN (VERBOSE, ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT ssn FROM people WHERE ssn > $$a$$')
+      await rows('CREATE TABLE hr.made AS SELECT id, ssn, email FROM people'); await rows('SELECT ssn INTO hr.made2 FROM people'); await session.refresh()
+      await rows('SELECT ssn FROM hr.made'); await rows('TABLE hr.made2')
+      for (const [text, sent] of [['COPY people (id, ssn) TO STDOUT', /\(SELECT "id", CASE.*FROM ONLY "public"."people"\) TO/], ['COPY (SELECT ssn FROM people) TO STDOUT WITH (FORMAT binary)', /FROM "public"."people"\) AS "people"\) TO/], ['copy public . people to stdout csv header', /^copy \(SELECT.* to stdout csv header$/]] as const) {
+        const result = await session.mask(text)
+        assert.ok(result.kind === 'rewritten' && sent.test(result.text), text)
+      }
+      const whole = await session.mask('COPY people TO STDOUT')
+      assert.ok(whole.kind === 'rewritten' && !whole.text.includes('"ssn_digits"'))
+      await refused('COPY people (ssn, nothing) TO STDOUT'); await refused('COPY people FROM STDIN'); await refused(`COPY people (id, name) FROM STDIN WHERE ssn = '1'`)
+      await unchanged('COPY people (id, name) FROM STDIN'); await unchanged('COPY visits TO STDOUT')
+    })
+    test('inherits masks along partitions, children, parents and generated columns', async () => {
+      assert.deepEqual(await rows('SELECT ssn FROM parts_one'), [['[hidden]']])
+      assert.deepEqual(await rows('SELECT * FROM base'), [[1, 'x']])
+      assert.deepEqual(await rows('SELECT * FROM child'), [[1, 'x', '[hidden]']])
+      assert.deepEqual(await rows('SELECT ssn_digits FROM people WHERE id = 1'), [['[hidden]']])
+    })
+    test('refuses what a constant would make a cross product', async () => {
+      for (const text of ['SELECT 1 FROM people a JOIN hr.people b ON a.ssn = b.ssn', 'SELECT 1 FROM people a JOIN hr.people b USING (ssn)', 'SELECT 1 FROM people a NATURAL JOIN hr.people b', 'SELECT 1 FROM people a, hr.people b WHERE b.ssn LIKE a.ssn',
+        'SELECT ssn FROM (SELECT ssn FROM people) a FULL JOIN (SELECT ssn FROM people) b USING (ssn)', 'SELECT 1 FROM visits v WHERE EXISTS (SELECT 1 FROM people WHERE ssn = v.note)']) await refused(text, /joined by it/)
+    })
+    test('looks up by one given value through the key, and by nothing else', async () => {
+      const one = await session.mask(`SELECT name FROM people p WHERE p.ssn = $1 AND name <> 'x'`)
+      assert.ok(one.kind === 'rewritten')
+      assert.deepEqual(one.lookups.map((l) => [l.column, l.rule, l.parameter, l.count]), [['ssn', 'mask-people', 1, 10]])
+      assert.deepEqual(await rows(`SELECT name, ssn FROM people p WHERE p.ssn = $1`, ['MARKER-1']), [['Ann', '[hidden]']])
+      assert.deepEqual(await rows(`SELECT name FROM people WHERE 'MARKER-3' = ssn AND id > 0`), [['Cy']])
+      assert.deepEqual(await rows(`SELECT name FROM people WHERE ssn = $1::text`, ['MARKER-3']), [['Cy']])
+      for (const text of [`SELECT name FROM people WHERE ssn = 'MARKER-1' OR false`, `SELECT name FROM people WHERE NOT ssn = 'MARKER-1'`, `SELECT name FROM people WHERE ssn IN ('MARKER-1')`, `SELECT name FROM people WHERE (ssn) = lower('MARKER-1')`, `SELECT name FROM people WHERE email = 'cyMARKER@mail.example'`,
+        `SELECT name FROM people WHERE ssn > 'MARKER-1'`, `SELECT ssn = 'MARKER-1' FROM people`, `SELECT name FROM people WHERE ssn LIKE 'MARKER-1'`]) {
+        const result = await session.mask(text)
+        assert.deepEqual(result.kind === 'rewritten' && result.lookups, [], text)
+      }
+      for (const text of [`EXPLAIN ANALYZE SELECT name FROM people WHERE ssn = 'MARKER-1'`, 'PREPARE l AS SELECT name FROM people WHERE ssn = $1']) {
+        const result = await session.mask(text)
+        assert.deepEqual(result.kind === 'rewritten' && result.lookups, [], text)
+      }
+      await refused(`UPDATE people SET name = 'x' WHERE ssn = 'MARKER-1'`); await refused('DELETE FROM people WHERE ssn = $1')
+    })
+    test('maps places of errors back to the text that was asked', async () => {
+      const text = `SELECT 'ünï', ssn FROM people WHERE nope = 1`
+      const result = await session.mask(text)
+      assert.ok(result.kind === 'rewritten')
+      const position = await session.client.query(result.text).then(() => 0, (error: { position?: string }) => Number(error.position))
+      assert.equal(originalPosition(result.edits, text, result.text, position), [...text].join('').indexOf('nope') + 1)
+      assert.equal(originalPosition(result.edits, text, result.text, result.text.indexOf('CASE') + 1), text.indexOf('people') + 1)
+    })
+    test('lets writes pass that neither read nor compare nor return what is masked', async () => {
+      for (const text of [`INSERT INTO people(id, name, ssn, tag) VALUES (7, 'Gil', '555-12-3456', 'Sx')`, `UPDATE people SET notes = 'y', ssn = '555-12-3457' WHERE id = 7`, `INSERT INTO people(id, name, ssn, tag) VALUES ($1, $2, $3, 'S') ON CONFLICT (id) DO UPDATE SET ssn = EXCLUDED.ssn, name = EXCLUDED.name RETURNING id`,
+        `MERGE INTO people p USING visits v ON p.id = v.id AND v.id = 7 WHEN MATCHED THEN UPDATE SET notes = v.note`, 'DELETE FROM people WHERE id = 8 RETURNING id, name', `UPDATE people SET notes = v.note FROM visits v WHERE v.person = people.id AND v.id = 99`, 'INSERT INTO visits(id, person) SELECT 1000, 1 WHERE false']) {
+        await unchanged(text)
+      }
+      const returning = await session.mask('UPDATE people SET notes = notes WHERE id = 1 RETURNING ssn AS x, people.*')
+      assert.ok(returning.kind === 'unchanged')
+      assert.deepEqual(returning.wire.map((w) => w.column).toSorted(), ['born', 'card', 'codes', 'email', 'mood', 'pay', 'pin', 'ssn', 'ssn_digits', 'tag'])
+      assert.equal((await rows('INSERT INTO visits(id, person) SELECT 100 + p.id, p.id FROM people p WHERE p.id = 1 RETURNING id')).length, 1)
+      assert.equal((await session.run('UPDATE people SET notes = notes WHERE id = 1')).error, null)
+    })
+    test('refuses writes that read, compare, move or return what is masked', async () => {
+      for (const text of ['UPDATE people SET notes = ssn WHERE id = 1', 'UPDATE people p SET notes = p::text', 'UPDATE people SET notes = (SELECT people.ssn)', `UPDATE people SET name = 'x' WHERE email LIKE 'a%'`, 'DELETE FROM people WHERE ssn IS NULL', 'DELETE FROM people WHERE ssn_digits > $1',
+        'INSERT INTO visits(id, note) SELECT 5000 + id, ssn FROM people', 'INSERT INTO visits SELECT id, id, born, notes FROM people', 'UPDATE visits SET note = p.ssn FROM people p WHERE p.id = person', 'UPDATE visits SET note = (SELECT ssn FROM people LIMIT 1)', 'WITH x AS (SELECT ssn AS s FROM people) INSERT INTO visits(id, note) SELECT 1, s FROM x',
+        'UPDATE people SET name = name WHERE id = 1 RETURNING upper(ssn)', 'UPDATE people p SET name = name WHERE id = 1 RETURNING p', 'UPDATE people p SET name = name RETURNING to_jsonb(p)', 'UPDATE people SET name = name RETURNING (people).ssn', 'DELETE FROM people USING visits v WHERE v.person = people.id AND v.note = people.ssn',
+        'WITH d AS (DELETE FROM people WHERE id = 3 RETURNING ssn) SELECT ssn FROM d', 'WITH d AS (DELETE FROM people WHERE id = 3 RETURNING *) SELECT 1', 'COPY (UPDATE people SET name = name RETURNING ssn) TO STDOUT', `INSERT INTO people(id, name, tag) VALUES (1, 'x', 'S') ON CONFLICT (id) DO UPDATE SET notes = people.ssn`,
+        `INSERT INTO people(id, name, tag) VALUES (1, 'x', 'S') ON CONFLICT (id) DO UPDATE SET notes = 'x' WHERE people.ssn LIKE 'M%'`, `INSERT INTO people(id, name, tag, ssn) VALUES (1, 'x', 'S', 'q') ON CONFLICT (id) DO UPDATE SET notes = EXCLUDED.ssn`, 'UPDATE people SET (notes, name) = (SELECT ssn, name FROM people q WHERE q.id = 2)',
+        `MERGE INTO people p USING visits v ON p.ssn = v.note WHEN MATCHED THEN DELETE`, 'MERGE INTO people p USING visits v ON p.id = v.id WHEN MATCHED AND p.pay > 5 THEN DELETE', 'MERGE INTO visits v USING people p ON p.id = v.id WHEN MATCHED THEN UPDATE SET note = p.ssn', 'PREPARE w AS UPDATE people SET notes = ssn', 'EXPLAIN ANALYZE UPDATE people SET notes = ssn',
+        'UPDATE contact SET mail = $1 WHERE id = 1', 'DELETE FROM contact', 'SELECT 1; UPDATE people SET notes = ssn', 'UPDATE people SET name = name WHERE people.row_to_json IS NULL', 'UPDATE audit.people_log SET op = row_data::text', 'INSERT INTO audit.people_log(op) VALUES (1) RETURNING row_data']) await refused(text)
+    })
+    test('refuses a write that would store what the mask shows', async () => {
+      for (const text of [`UPDATE people SET ssn = '[hidden]' WHERE id = 1`, `UPDATE people SET card = '[hidden' WHERE id = 1`, `INSERT INTO people VALUES (9, 'n', '[hidden]'::text)`, `UPDATE people SET (name, ssn) = ('a', '[hidden]') WHERE id = 1`, `UPDATE people SET email = 'a***@mail.example' WHERE id = 1`,
+        'UPDATE people SET born = NULL WHERE id = 1', `INSERT INTO people(id, name, tag, pay) VALUES (1, 'a', 'S', NULL) ON CONFLICT (id) DO UPDATE SET pay = EXCLUDED.pay`, `MERGE INTO people p USING visits v ON p.id = v.id WHEN MATCHED THEN UPDATE SET ssn = '[hidden]'`]) await refused(text, /mask itself/)
+      await unchanged('UPDATE people SET ssn = NULL WHERE id = 1')
+      const result = await session.mask('UPDATE people SET name = $1, ssn = $2, born = $3 WHERE id = $4')
+      assert.ok(result.kind === 'unchanged')
+      assert.deepEqual(result.stored.map((s) => [s.parameter, s.column, storesMask(s, '[hidden]'), storesMask(s, null), storesMask(s, '123-45-6789')]), [[2, 'public.people.ssn', true, false, false], [3, 'public.people.born', true, true, false]])
+    })
+    test('refuses what lineage leads to masked data: views, copies by triggers, statistics, functions', async () => {
+      for (const text of ['SELECT * FROM contact', 'SELECT 1 FROM over_contact', 'TABLE copied', 'SELECT x FROM by_function', 'SELECT row_data FROM audit.people_log', 'SELECT * FROM pg_stats', 'SELECT most_common_vals FROM pg_catalog.pg_stats', 'SELECT * FROM pg_statistic', 'SELECT * FROM pg_stats_ext', 'SELECT * FROM pg_toast.pg_toast_1234', 'COPY audit.people_log TO STDOUT']) await refused(text)
+      await refused('DO $$ BEGIN END $$'); await refused('SELECT 1; DO $$ BEGIN END $$')
+      const call = await session.mask('SELECT 1', 'function ssn_of(integer) is not known to be harmless')
+      assert.equal(call.kind, 'refused')
+      await unchanged('SELECT stxname FROM pg_statistic_ext'); await unchanged('INSERT INTO audit.people_log(op) VALUES ($1)'); await unchanged('SELECT * FROM visits')
+    })
+    test('refuses definitions that would take values or columns out of the mask', async () => {
+      for (const text of ['ALTER TABLE people RENAME TO persons', 'ALTER TABLE people RENAME COLUMN ssn TO s', 'ALTER TABLE people DROP COLUMN name CASCADE', 'ALTER TABLE people ALTER ssn TYPE varchar(20)', `ALTER TABLE people ADD CHECK (ssn LIKE '1%')`, 'ALTER TABLE people ADD UNIQUE (ssn)', 'ALTER TABLE people SET SCHEMA hr',
+        'ALTER SCHEMA public RENAME TO old_public', 'CREATE UNIQUE INDEX ON people(ssn)', 'CREATE INDEX ON people(lower(ssn))', `CREATE INDEX ON people(id) WHERE ssn LIKE '1%'`, 'CREATE INDEX ON people((people.*::text))', 'CREATE VIEW v2 AS SELECT ssn FROM people', 'CREATE VIEW v3 AS SELECT * FROM contact', 'CREATE MATERIALIZED VIEW m2 AS SELECT ssn FROM people',
+        'CREATE TABLE k2() INHERITS (people)', 'CREATE TABLE p3 PARTITION OF parts FOR VALUES IN (3)', 'ALTER TABLE parts ATTACH PARTITION hr.people FOR VALUES IN (9)', 'CREATE STATISTICS st (mcv) ON ssn, card FROM people', 'CREATE RULE r AS ON UPDATE TO people DO ALSO SELECT 1', 'CREATE POLICY pol ON people USING (ssn IS NULL)', 'CLUSTER people USING people_pkey',
+        'CREATE TABLE f(x text REFERENCES people(ssn))', 'CREATE TABLE f(x text, FOREIGN KEY (x) REFERENCES people(email))', `CREATE FUNCTION z() RETURNS text LANGUAGE sql AS 'SELECT ssn FROM people'`, `CREATE FUNCTION z() RETURNS text LANGUAGE sql AS 'SELECT U&"ss\\006e" FROM U&"p\\0065ople"'`, `CREATE FUNCTION z() RETURNS text LANGUAGE sql AS 'SELECT ssn_of(1)'`,
+        `CREATE FUNCTION z() RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'x'; END $$`, `CREATE FUNCTION z() RETURNS text LANGUAGE plpython3u AS 'return 1'`, `CREATE FUNCTION z() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT ssn FROM people; END`, `CREATE TRIGGER t BEFORE INSERT ON people EXECUTE FUNCTION audit.log_people()`,
+        `CREATE FOREIGN TABLE ft(x int) SERVER s`, 'CREATE EXTENSION dblink', 'REFRESH MATERIALIZED VIEW copied', `CREATE RULE r2 AS ON INSERT TO visits DO ALSO SELECT ssn FROM people`, 'PREPARE q AS SELECT * FROM contact', 'ALTER TABLE people ENABLE ROW LEVEL SECURITY']) await refused(text)
+      for (const text of ['CREATE INDEX ON people(name)', 'ANALYZE people', 'VACUUM people', 'LOCK TABLE people', 'ALTER TABLE people ADD COLUMN extra int', `ALTER TABLE people ADD COLUMN extra2 text DEFAULT 'x'`, 'ALTER TABLE visits ADD COLUMN x int', 'CREATE TABLE f(x int REFERENCES people(id))', 'CREATE TABLE g (LIKE people)', `COMMENT ON COLUMN people.ssn IS 'x'`,
+        `CREATE FUNCTION z(text) RETURNS text LANGUAGE sql AS 'SELECT initcap($1)'`, 'CREATE VIEW v9 AS SELECT id FROM visits', 'DROP TABLE hr.made']) await unchanged(text)
+    })
+    test('leaves alone what names no masked relation', async () => {
+      for (const text of ['SELECT 1', 'SELECT ssn FROM hr.people', 'SELECT ssn, email FROM (VALUES (1, 2)) t(ssn, email)', 'BEGIN', 'SHOW search_path', 'SELECT * FROM visits v JOIN hr.people p ON p.id = v.person', 'SELECT relname FROM pg_class', "SELECT 'people'", 'UPDATE visits SET note = $1']) await unchanged(text)
+    })
+    test('refuses what is too long to be masked for certain, and only that', async () => {
+      const list = Array.from({ length: 5000 }, (_, index) => index).join(', ')
+      await unchanged(`SELECT * FROM visits WHERE id IN (${list})`)
+      await refused(`SELECT ssn FROM people WHERE id IN (${list})`, /long/)
+    })
+  })
+}

@@ -136,10 +136,19 @@ policies:
   - { name: q, who: { any: true }, on: {}, allow: ["sql.*"], deny: [{ name: d, when: "statement.nothing" }], review: [{ name: r, rows: -1, reviewers: {} }] }
 `)
   assert.deepEqual(found.map(message => Number(message.split(':')[1])), [2, 3, 3, 6, 7, 8, 8, 10, 10, 10, 11, 12, 14, 15, 15, 15, 15], found.join('\n'))
-  for (const expected of [/workers/, /web.*host:port/, /http:\/\/ is taken on loopback only/, /RS256/, /gateway's own/, /a secret is not written here/, /vault are not supported yet/, /names nobody/, /not an operation/, /No such key: nothing/, /at least one group or user/]) {
+  for (const expected of [/workers/, /web.*host:port/, /http:\/\/ is taken on loopback only/, /unknown key `algorithms`/, /gateway's own/, /a secret is not written here/, /vault are not supported yet/, /names nobody/, /not an operation/, /No such key: nothing/, /at least one group or user/]) {
     assert.ok(found.some(message => expected.test(message)), `${String(expected)} in\n${found.join('\n')}`)
   }
   assert.ok(!found.join('\n').includes('hunter2'), 'no value is repeated')
+})
+
+test('two issuers of one name or address, two listeners at one place, a secret without its client are mistakes', () => {
+  const issuer = (more: string) => `{ issuer: https://a.example, audience: s, ${more} }`
+  assert.match(mistakes(`identity: { issuers: [${issuer('name: a')}, ${issuer('name: b')}] }`).join(), /second issuer with this address/)
+  assert.match(mistakes(`identity: { issuers: [${issuer('name: a')}, { name: a, issuer: https://b.example, audience: s }] }`).join(), /second issuer named/)
+  assert.match(mistakes(`identity: { issuers: [${issuer('name: a, client_secret: { env: X }')}] }`).join(), /without `client_id`/)
+  assert.match(mistakes('gateway: { listen: { web: 1.2.3.4:5, postgres: 1.2.3.4:5 } }').join(), /same address/)
+  assert.match(mistakes('gateway: { recordings: s3://bucket/x }').join(), /not supported yet/)
 })
 
 test('broken YAML is an error with its place', () => {
@@ -200,12 +209,14 @@ test('the environment stands for data, store and workers', () => {
   assert.throws(() => parseConfig('', FILE, { SLUICE_WORKERS: 'many' }), ConfigErrors)
 })
 
-test('break-glass accounts hold a costly hash and nothing else', () => {
+test('break-glass accounts hold a hash, never the secret', () => {
   const account = (hash: string) => mistakes(`gateway: { emergency: [{ name: root, password_hash: "${hash}" }] }`)
-  const [salt, key] = [Buffer.alloc(16).toString('base64'), Buffer.alloc(32).toString('base64')]
-  assert.deepEqual(account(`scrypt$16384$8$1$${salt}$${key}`), [])
-  for (const hash of ['hunter2', `scrypt$1024$8$1$${salt}$${key}`, `scrypt$16385$8$1$${salt}$${key}`, `scrypt$16384$8$1$$`]) assert.equal(account(hash).length, 1, hash)
+  const good = `scrypt$${'A'.repeat(22)}$${'B'.repeat(43)}`
+  assert.deepEqual(account(good), [])
+  for (const hash of ['hunter2', `${good}=`, 'scrypt$$', `sha256$${good}`]) assert.equal(account(hash).length, 1, hash)
   assert.ok(!account('hunter2').join().includes('hunter2'))
+  const { emergency } = parseConfig(`gateway: { admins: { groups: [platform] }, emergency: [{ name: a, password_hash: "${good}" }, { name: b, groups: [dba], password_hash: "${good}" }] }`, FILE).gateway
+  assert.deepEqual(emergency.map(one => one.groups), [['platform'], ['dba']])
 })
 
 test('certificates are read with the config, and one that can\'t be read is an error', () => {

@@ -43,8 +43,8 @@ export interface GatewayConfig {
   readonly auditors: Members
   readonly heads: string | null
   readonly webhook: { readonly url: string; readonly secret: SecretSource } | null
-  /** Break-glass accounts: `scrypt$N$r$p$salt$key`, base64. */
-  readonly emergency: readonly { readonly name: string; readonly passwordHash: string }[]
+  /** Break-glass accounts; in the groups of admins unless their own are given. */
+  readonly emergency: readonly { readonly name: string; readonly groups: readonly string[]; readonly passwordHash: string }[]
   readonly limits: { readonly connections: number; readonly connectionsInLogin: number; readonly loginMs: number; readonly drainMs: number; readonly messageBytesMax: number; readonly statementBytesMax: number }
 }
 export interface IssuerConfig {
@@ -53,12 +53,8 @@ export interface IssuerConfig {
   readonly audience: readonly string[]
   readonly subject: string
   readonly groups: string
-  /** Null: what the issuer's keys are for, symmetric ones never. */
-  readonly algorithms: readonly string[] | null
   readonly agent: string | null
   readonly onBehalf: string | null
-  /** Absolute path of a CA certificate. */
-  readonly ca: string | null
   readonly clientId: string | null
   readonly clientSecret: SecretSource
   readonly scopes: readonly string[]
@@ -187,7 +183,7 @@ function gatewayOf(read: GatewayRead, folder: string): GatewayConfig {
     listen: listenOf(read.listen), url: read.url ?? null, admins: read.admins, auditors: read.auditors,
     heads: read.heads === undefined ? null : resolve(folder, read.heads),
     webhook: read.webhook === undefined ? null : { url: read.webhook.url, secret: placed(read.webhook.secret, folder) },
-    emergency: read.emergency.map(account => ({ name: account.name, passwordHash: account.password_hash })),
+    emergency: read.emergency.map(account => ({ name: account.name, groups: account.groups ?? read.admins.groups, passwordHash: account.password_hash })),
     limits: {
       connections: read.limits.connections, connectionsInLogin: read.limits.connections_in_login, loginMs: read.limits.login, drainMs: read.limits.drain,
       messageBytesMax: read.limits.message, statementBytesMax: read.limits.statement,
@@ -208,8 +204,8 @@ function storeOf(read: GatewayRead['store'], folder: string): StoreConfig {
 function identityOf(read: IdentityRead, folder: string): IdentityConfig {
   return {
     issuers: read.issuers.map(issuer => ({
-      name: issuer.name, issuer: issuer.issuer, audience: issuer.audience, subject: issuer.subject, groups: issuer.groups, algorithms: issuer.algorithms ?? null,
-      agent: issuer.agent ?? null, onBehalf: issuer.on_behalf ?? null, ca: issuer.ca === undefined ? null : resolve(folder, issuer.ca.file),
+      name: issuer.name, issuer: issuer.issuer, audience: issuer.audience, subject: issuer.subject, groups: issuer.groups,
+      agent: issuer.agent ?? null, onBehalf: issuer.on_behalf ?? null,
       clientId: issuer.client_id ?? null, clientSecret: placed(issuer.client_secret ?? { kind: 'none' }, folder), scopes: issuer.scopes,
     })),
     people: read.people.map(person => ({ subject: person.subject, issuer: person.issuer ?? null, groups: person.groups, keyFiles: person.keys.map(key => resolve(folder, key.file)) })),

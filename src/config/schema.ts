@@ -21,10 +21,8 @@ export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 /** One statement's text. */
 export const STATEMENT_BYTES_MAX = 1024 * 1024
 const SCOPES = ['openid', 'profile', 'email']
-/** node:crypto's scrypt: cost N, block size r, parallelism p, salt and key in base64. */
-const SCRYPT = /^scrypt\$(\d{4,7})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/]{16,}={0,2})\$([A-Za-z0-9+/]{40,}={0,2})$/
-const SCRYPT_COST_MIN = 16_384
-const SCRYPT_COST_MAX = 1_048_576
+/** As `sluice` writes it: salt of 16 and key of 32 bytes, base64url. */
+const SECRET_HASH = /^scrypt\$[A-Za-z0-9_-]{22}\$[A-Za-z0-9_-]{43}$/
 
 const text = z.string().min(1).max(4_000)
 const path = text.refine(value => !value.includes('\0'), 'holds a zero byte')
@@ -38,11 +36,6 @@ const isUrl = (value: string, context: z.RefinementCtx): void => {
 }
 const url = text.superRefine(isUrl)
 const storeUrl = z.string().max(4_000).refine(value => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value), 'embedded, postgres://…, or { url: { env: NAME } }')
-const emergencyHash = z.string().max(400).refine(value => {
-  const cost = Number(SCRYPT.exec(value)?.[1])
-  return cost >= SCRYPT_COST_MIN && cost <= SCRYPT_COST_MAX && (cost & (cost - 1)) === 0
-}, 'scrypt$N$r$p$SALT$KEY with base64 salt and key and N a power of two of at least 16384')
-
 const listen = z.strictObject(Object.fromEntries(LISTENERS.map(key => [key, listenAddress.optional()])) as Record<(typeof LISTENERS)[number], z.ZodOptional<typeof listenAddress>>)
 
 export const gatewaySchema = z.strictObject({
@@ -58,7 +51,7 @@ export const gatewaySchema = z.strictObject({
   auditors: members.prefault({}),
   heads: path.optional(),
   webhook: z.strictObject({ url, secret: secretSource }).optional(),
-  emergency: z.array(z.strictObject({ name, password_hash: emergencyHash })).max(20).default([]),
+  emergency: z.array(z.strictObject({ name, groups: z.array(text).max(1_000).optional(), password_hash: z.string().regex(SECRET_HASH, 'scrypt$SALT$KEY, never the secret itself') })).max(20).default([]),
   limits: z.strictObject({
     connections: count.min(1).max(1_000_000).default(CONNECTIONS_MAX),
     connections_in_login: count.min(1).max(1_000_000).default(CONNECTIONS_IN_LOGIN_MAX),
@@ -69,17 +62,13 @@ export const gatewaySchema = z.strictObject({
   }).prefault({}),
 })
 
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const
 const issuer = z.strictObject({
   name: name.refine(value => value !== 'sluice', '`sluice` is the gateway\'s own'),
   issuer: url,
   audience: z.union([text.transform(one => [one]), z.array(text).min(1).max(20)]),
   subject: text.default('sub'), groups: text.default('groups'),
-  algorithms: z.array(z.enum(ALGORITHMS)).min(1).optional(),
   /** Claim that says an agent acts, beside `act`; and the claim that names the person it acts for. */
   agent: text.optional(), on_behalf: text.optional(),
-  /** Certificate that signs the issuer's own, when no public one does. */
-  ca: z.strictObject({ file: path }).optional(),
   /** For web sign-in and `sluice login`. */
   client_id: text.optional(), client_secret: secretSource.optional(), scopes: z.array(text).max(50).default(SCOPES),
 })

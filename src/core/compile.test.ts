@@ -29,7 +29,7 @@ const hint = (judgement: Judgement) => judgement.kind === 'deny' ? judgement.hin
 
 test('without a policy there is no access, and no session opens', () => {
   const none = grant('[]')
-  assert.equal(none.opens, false)
+  assert.deepEqual([none.opens, none.closed], [false, null], 'nothing says that there is such a resource')
   assert.equal(none.judge(read, session).kind, 'deny')
   assert.equal(none.judge(statement(effect('sql.show', 'session')), session).kind, 'deny')
 })
@@ -89,6 +89,13 @@ test('a name does not allow what is stronger than the name: a SELECT that counts
   assert.equal(kind(policy('allow: [sql.lock]'), statement(effect('sql.lock', 'admin'))), 'deny')
   assert.equal(kind(policy('allow: [admin]'), hidden), 'allow')
   assert.equal(kind(policy('allow: [http.POST]'), statement(effect('http.POST', 'admin'))), 'allow', 'names of unknown protocols allow what they name')
+})
+
+test('a class in a rule that refuses also covers what is of it by name', () => {
+  const yaml = policy('allow: [read, write, admin], deny: [{ name: d, operations: [write] }]')
+  assert.equal(kind(yaml, remove), 'deny')
+  assert.equal(kind(yaml, statement(effect('sql.delete', 'admin', { reason: 'function f() is not known to be harmless' }))), 'deny')
+  assert.equal(kind(yaml, read), 'allow')
 })
 
 test('session statements are allowed to whoever may open', () => {
@@ -216,6 +223,12 @@ test('where rows would have to be filtered nothing opens, because filters are no
   assert.equal(filtered.opens, false)
   assert.match(filtered.closed?.message ?? '', /not enforced yet/)
   assert.equal(filtered.judge(read, session).kind, 'deny')
+})
+
+test('a resource whose protocol is not built opens for nobody', () => {
+  const refused = grant(policy('allow: [read]'), ana, { ...orders, refused: 'protocol redis is not built yet' })
+  assert.deepEqual([refused.opens, refused.closed], [false, { rule: 'not-built', message: 'resource orders: protocol redis is not built yet' }])
+  assert.equal(refused.judge(read, session).kind, 'deny')
 })
 
 test('observe grants nothing, refuses nothing, masks nothing, and says what it would have done', () => {

@@ -29,6 +29,12 @@ test('patterns are literals in RE2 syntax, read when the policy is', () => {
   assert.throws(() => compilePattern('x'.repeat(2_000)), /at most/)
 })
 
+test('a pattern with many states is not run over a long text', () => {
+  const condition = compileCondition('statement.text.rmatches("[ab]*[^c]{0,900}[0-9]")')
+  assert.equal(condition.holds(facts({ text: 'ab' })), false)
+  assert.throws(() => condition.holds(facts({ text: 'ab'.repeat(50_000) })), /too long/)
+})
+
 test('unknown names, wrong types and what is no truth are mistakes when it is read', () => {
   for (const text of ['statment.bounded', 'statement.bound', 'statement.text', '1', 'statement.text == 1', 'statement.objects.exists(o, o > 1)', 'nothing(statement.text)', '', 'true &&', 'process.exit()', 'statement.constructor == "x"']) {
     assert.throws(() => compileCondition(text), Error, text)

@@ -19,6 +19,8 @@ export const CONDITION_LIST_MAX = 1_000
 /** And where one comprehension stands inside another. */
 export const CONDITION_NESTED_LIST_MAX = 100
 const PATTERN_CHARS_MAX = 1_000
+/** States of a pattern times characters of a text: what one search may take, about a quarter of a second at worst. */
+export const SEARCH_STEPS_MAX = 20_000_000
 const COMPREHENSIONS = new Set(['all', 'exists', 'exists_one', 'map', 'filter'])
 
 const patterns = new Map<string, RE2JS>()
@@ -30,7 +32,7 @@ const environment = new Environment({ unlistedVariablesAreDyn: false, limits: { 
   .registerFunction('string.rmatches(string): bool', (text: string, pattern: string) => {
     const compiled = patterns.get(pattern)
     if (compiled === undefined) throw new Error('a pattern must be a literal')
-    return compiled.matcher(text).find()
+    return search(compiled, text)
   })
 
 /** What one judgement is about; made once per statement, and once per effect for `statement`. */
@@ -71,6 +73,12 @@ export function compileCondition(text: string): Condition {
 export function compilePattern(pattern: string): RE2JS {
   if (pattern.length > PATTERN_CHARS_MAX) throw new Error(`a pattern is at most ${PATTERN_CHARS_MAX} characters`)
   try { return RE2JS.compile(pattern) } catch (error) { throw new Error(`not a pattern in RE2 syntax: ${error instanceof Error ? error.message : String(error)}`) }
+}
+
+/** Whether the pattern is found; throws where finding out could take too long. */
+export function search(pattern: RE2JS, text: string): boolean {
+  if (text.length * pattern.programSize() > SEARCH_STEPS_MAX) throw new Error('the text is too long for this pattern')
+  return pattern.matcher(text).find()
 }
 
 export const identityFacts = (identity: Identity) => ({

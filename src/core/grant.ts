@@ -73,8 +73,8 @@ export class CompiledGrant implements Grant {
     this.detectors = detectorsOf(enforced)
     this.masks = this.#masks.length > 0 || this.detectors.length > 0
     this.maskKey = maskKeyOf(this.#masks, this.detectors, this.denies)
-    this.closed = closedBecause(this.allows, this.filters)
-    this.opens = this.closed === null
+    this.closed = this.allows.length === 0 ? null : closedBecause(resource, this.filters)
+    this.opens = this.allows.length > 0 && this.closed === null
     this.needs = needsOf(this.allows, settings.classOf)
     this.#observed = { denies: deniesOf(observed, settings.detector), reviews: reviewsOf(observed, identity.agent), masks: masksOf(observed) }
   }
@@ -91,7 +91,7 @@ export class CompiledGrant implements Grant {
   }
 
   judge(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): Judgement {
-    if (this.closed !== null) return { kind: 'deny', rule: this.closed.rule, message: this.closed.message, hint: ASK, cacheable: true }
+    if (!this.opens) return { kind: 'deny', rule: this.closed?.rule ?? 'no-policy', message: this.closed?.message ?? 'no policy lets you open a session here', hint: ASK, cacheable: true }
     const effects = statement.effects
     const only = effects.length === 1 ? effects[0] : undefined
     if (only !== undefined) {
@@ -227,9 +227,9 @@ function maskKeyOf(masks: readonly FieldRule[], detectors: readonly DetectorRule
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-function closedBecause(allows: readonly Allow[], filters: readonly Filter[]): Grant['closed'] {
+function closedBecause(resource: Resource, filters: readonly Filter[]): Grant['closed'] {
+  if (resource.refused) return { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` }
   const filter = filters[0]
-  if (allows.length === 0) return { rule: 'no-policy', message: 'no policy lets you open a session here' }
   return filter === undefined ? null : { rule: filter.rule, message: `rule ${filter.rule} filters rows of ${filter.table}, which is not enforced yet: nothing is opened unfiltered` }
 }
 

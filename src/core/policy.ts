@@ -43,7 +43,7 @@ export interface Grant {
   readonly version: string
   /** Whether any policy lets this identity open a session at all. */
   readonly opens: boolean
-  /** Why it doesn't, for the client; null when it does. */
+  /** Why it doesn't although a policy allows it (a filter that can't be enforced, a protocol that is not built); null when it opens, and when nothing allows it: then the client is told of no such resource. */
   readonly closed: { readonly rule: string; readonly message: string } | null
   /** The strongest class any policy allows: picks the weakest credential that covers it. */
   readonly needs: 'read' | 'write' | 'admin'

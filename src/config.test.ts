@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import fc from 'fast-check'
 import { loadConfig, parseConfig } from './config.ts'
 import { ConfigErrors } from './core/errors.ts'
 import { parsePolicies } from './core/policy-rules.ts'
@@ -269,4 +270,24 @@ test('a resource that comes over the API takes no file or variable of the gatewa
   assert.throws(() => parseResource({ ...body, ca: { file: '/etc/shadow' }, credential: { username: 'u' } }), /brings its certificate/)
   assert.throws(() => parseResource({ ...body, extra: 1, credential: { username: 'u' } }), /extra: unknown key/)
   assert.throws(() => parseResource(null), ConfigErrors)
+})
+
+test('whatever is done to a file, the answer is a config or a list of mistakes with places', () => {
+  const lines = FACE.split('\n')
+  const pieces = ['', '  ', '- ', '{', '}', '[', ']', ': ', '"', "'", '&a ', '*a', '!!binary ', '!!set ', '? ', '| ', '\t', '\0', '<<: ', 'null', '~', '1e999', '0x1f', '2020-01-01', '__proto__: 1', 'constructor: {}', 'é\u2028', '---', '#', '%YAML 9.9']
+  const change = fc.record({ line: fc.nat(lines.length - 1), column: fc.nat(60), cut: fc.nat(12), piece: fc.constantFrom(...pieces) })
+  fc.assert(fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), changes => {
+    const text = [...lines]
+    for (const { line, column, cut, piece } of changes) { const old = text[line] ?? ''; text[line] = `${old.slice(0, column)}${piece}${old.slice(column + cut)}` }
+    try { parseConfig(text.join('\n'), FILE) } catch (error) {
+      assert.ok(error instanceof ConfigErrors, String(error))
+      assert.ok(error.list.length > 0 && error.list.every(one => /^sluice\.yaml:\d+:\d+$/.test(one.where)), error.message)
+    }
+  }), { numRuns: 600 })
+})
+
+test('whatever body comes as a policy or a resource, the answer is one or a list of mistakes', () => {
+  fc.assert(fc.property(fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true }), value => {
+    for (const parse of [() => parsePolicies([value]), () => parseResource(value), () => parsePolicies(value as object)]) try { parse() } catch (error) { assert.ok(error instanceof ConfigErrors, String(error)) }
+  }), { numRuns: 500 })
 })

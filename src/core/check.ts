@@ -1,8 +1,9 @@
 // What is wrong or suspicious about policies although each can be read: names that lead nowhere, rules that can never match,
 // and what is written but not enforced yet. Errors keep a configuration from being used; warnings are shown.
+import { ConfigErrors } from './errors.ts'
 import { coversOperation } from './match.ts'
 import type { PolicyRules, Scope } from './policy-rules.ts'
-import { CLASSES, DETECTOR_NAMES } from './policy-rules.ts'
+import { CLASSES, DETECTOR_NAMES, parsePolicies } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import { isLoopback } from './units.ts'
 
@@ -31,6 +32,15 @@ export function checkPolicies(checked: Checked): Finding[] {
   }
   for (const resource of checked.resources) checkResource(resource, checked, add)
   return findings
+}
+
+/** Findings of a text that is not in force: its mistakes, or what `checkPolicies` finds. */
+export function checkPolicyText(text: string, file: string, about: Omit<Checked, 'policies'>): Finding[] {
+  try { return checkPolicies({ ...about, policies: parsePolicies(text, file) }) } catch (error) {
+    if (!(error instanceof ConfigErrors)) throw error
+    // The place is part of each message already.
+    return error.list.map(mistake => ({ level: 'error', where: mistake.where, message: mistake.message.slice(mistake.where.length + 2) }))
+  }
 }
 
 type Add = (level: Finding['level'], where: string, message: string) => void

@@ -22,7 +22,7 @@ interface Issue { readonly code?: string | undefined; readonly path: Path; reado
 export function readDocument(text: string, file: string): Source {
   if (text.length > DOCUMENT_CHARS_MAX) throw new ConfigErrors([new ConfigInvalid(`longer than ${DOCUMENT_CHARS_MAX} characters`, `${file}:1:1`)])
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, version: '1.2', strict: true })
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true, version: '1.2', strict: true })
   const at = (offset: number) => { const { line, col } = lines.linePos(offset); return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}` }
   const mistakes = [...document.errors, ...document.warnings].map(error => new ConfigInvalid(firstLine(error.message), at(error.pos[0])))
   if (mistakes.length > 0) throw new ConfigErrors(mistakes.slice(0, MISTAKES_MAX))

@@ -17,18 +17,38 @@ import { placed, readResources } from './core/resource-rules.ts'
 import { parseAddress } from './core/units.ts'
 
 export type Listener = (typeof LISTENERS)[number]
-export interface ListenAddress { readonly host: string; readonly port: number }
-export interface Members { readonly groups: readonly string[]; readonly users: readonly string[] }
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+export interface Members {
+  readonly groups: readonly string[]
+  readonly users: readonly string[]
+}
 /** A text that may hold a secret because the file does: printed nowhere, read on purpose only. */
 export class Sensitive {
   readonly #text: string
-  constructor(text: string) { this.#text = text; Object.freeze(this) }
-  reveal(): string { return this.#text }
-  toString(): string { return '[hidden]' }
-  toJSON(): string { return '[hidden]' }
-  [inspect.custom](): string { return '[hidden]' }
+  constructor(text: string) {
+    this.#text = text
+    Object.freeze(this)
+  }
+  reveal(): string {
+    return this.#text
+  }
+  toString(): string {
+    return '[hidden]'
+  }
+  toJSON(): string {
+    return '[hidden]'
+  }
+  [inspect.custom](): string {
+    return '[hidden]'
+  }
 }
-export type StoreConfig = { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly url: Sensitive } | { readonly kind: 'postgres-secret'; readonly url: SecretSource }
+export type StoreConfig =
+  | { readonly kind: 'embedded' }
+  | { readonly kind: 'postgres'; readonly url: Sensitive }
+  | { readonly kind: 'postgres-secret'; readonly url: SecretSource }
 export interface GatewayConfig {
   /** Absolute. */
   readonly data: string
@@ -45,7 +65,14 @@ export interface GatewayConfig {
   readonly webhook: { readonly url: string; readonly secret: SecretSource } | null
   /** Break-glass accounts; in the groups of admins unless their own are given. */
   readonly emergency: readonly { readonly name: string; readonly groups: readonly string[]; readonly passwordHash: string }[]
-  readonly limits: { readonly connections: number; readonly connectionsInLogin: number; readonly loginMs: number; readonly drainMs: number; readonly messageBytesMax: number; readonly statementBytesMax: number }
+  readonly limits: {
+    readonly connections: number
+    readonly connectionsInLogin: number
+    readonly loginMs: number
+    readonly drainMs: number
+    readonly messageBytesMax: number
+    readonly statementBytesMax: number
+  }
 }
 export interface IssuerConfig {
   readonly name: string
@@ -59,8 +86,17 @@ export interface IssuerConfig {
   readonly clientSecret: SecretSource
   readonly scopes: readonly string[]
 }
-export interface PersonConfig { readonly subject: string; readonly issuer: string | null; readonly groups: readonly string[]; readonly keyFiles: readonly string[] }
-export interface IdentityConfig { readonly issuers: readonly IssuerConfig[]; readonly people: readonly PersonConfig[]; readonly authorityFiles: readonly string[] }
+export interface PersonConfig {
+  readonly subject: string
+  readonly issuer: string | null
+  readonly groups: readonly string[]
+  readonly keyFiles: readonly string[]
+}
+export interface IdentityConfig {
+  readonly issuers: readonly IssuerConfig[]
+  readonly people: readonly PersonConfig[]
+  readonly authorityFiles: readonly string[]
+}
 export interface Config {
   readonly origin: 'file'
   /** Absolute path of the file, and the folder that paths in it are relative to. */
@@ -82,7 +118,11 @@ const CONFIG_BYTES_MAX = 4 * 1024 * 1024
 export function loadConfig(path: string, environment: Environment): Config {
   const file = resolve(path)
   let text: string
-  try { text = readFileSync(file, 'utf8') } catch (error) { throw new ConfigErrors([new ConfigInvalid(`can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`, file)]) }
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigErrors([new ConfigInvalid(`can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`, file)])
+  }
   return parseConfig(text, file, environment)
 }
 
@@ -104,29 +144,48 @@ export function parseConfig(text: string, file: string, environment: Environment
   const errors = findings.filter(finding => finding.level === 'error')
   if (errors.length > 0) throw new ConfigErrors(inOrder(errors.map(finding => new ConfigInvalid(finding.message, finding.where))))
   return deepFreeze({
-    origin: 'file', file, folder, gateway: gatewayOf(gateway, folder), identity: identityOf(identity, folder),
-    resources, policies, warnings: findings.filter(finding => finding.level === 'warning'),
+    origin: 'file',
+    file,
+    folder,
+    gateway: gatewayOf(gateway, folder),
+    identity: identityOf(identity, folder),
+    resources,
+    policies,
+    warnings: findings.filter(finding => finding.level === 'warning'),
   } satisfies Config)
 }
 
 const SECTIONS = ['gateway', 'identity', 'resources', 'policies'] as const
 function rootOf(source: Source, mistakes: ConfigInvalid[]): { readonly [S in (typeof SECTIONS)[number]]?: unknown } {
   const root = source.value ?? {}
-  if (typeof root !== 'object' || Array.isArray(root)) { mistakes.push(new ConfigInvalid('not a map: gateway, identity, resources, policies', source.locate([]))); return {} }
-  for (const key of Object.keys(root)) if (!(SECTIONS as readonly string[]).includes(key)) mistakes.push(new ConfigInvalid(`unknown key \`${key.slice(0, 60).replace(/[^\x20-\x7e]/g, '?')}\``, source.locateKey([], key)))
+  if (typeof root !== 'object' || Array.isArray(root)) {
+    mistakes.push(new ConfigInvalid('not a map: gateway, identity, resources, policies', source.locate([])))
+    return {}
+  }
+  for (const key of Object.keys(root))
+    if (!(SECTIONS as readonly string[]).includes(key))
+      mistakes.push(new ConfigInvalid(`unknown key \`${key.slice(0, 60).replace(/[^\x20-\x7e]/g, '?')}\``, source.locateKey([], key)))
   return root
 }
 
 function overridden(gateway: unknown, environment: Environment): unknown {
   if (typeof gateway !== 'object' || gateway === null || Array.isArray(gateway)) return gateway
   const given = Object.entries(OVERRIDES).filter(([name]) => environment[name] !== undefined && environment[name] !== '')
-  return { ...gateway, ...Object.fromEntries(given.map(([name, key]) => [key, /^\d+$/.test(environment[name] ?? '') && key === 'workers' ? Number(environment[name]) : environment[name]])) }
+  return {
+    ...gateway,
+    ...Object.fromEntries(
+      given.map(([name, key]) => [key, /^\d+$/.test(environment[name] ?? '') && key === 'workers' ? Number(environment[name]) : environment[name]]),
+    ),
+  }
 }
 
 function checkGateway(gateway: GatewayRead, source: Source, mistakes: ConfigInvalid[]): void {
-  const mistake = (path: PropertyKey[], message: string) => { mistakes.push(new ConfigInvalid(message, source.locate(['gateway', ...path]))) }
+  const mistake = (path: PropertyKey[], message: string) => {
+    mistakes.push(new ConfigInvalid(message, source.locate(['gateway', ...path])))
+  }
   if (gateway.recordings !== 'file') mistake(['recordings'], '`recordings`: s3:// is not supported yet: use `file`')
-  if (typeof gateway.store === 'object' && gateway.store.url.kind !== 'env' && gateway.store.url.kind !== 'file') mistake(['store'], '`store`: its address comes from { env } or { file }')
+  if (typeof gateway.store === 'object' && gateway.store.url.kind !== 'env' && gateway.store.url.kind !== 'file')
+    mistake(['store'], '`store`: its address comes from { env } or { file }')
   const taken = new Map<string, string>()
   for (const [key, address] of Object.entries(gateway.listen ?? {})) {
     if (address === undefined || address.port === 0) continue
@@ -135,22 +194,35 @@ function checkGateway(gateway: GatewayRead, source: Source, mistakes: ConfigInva
     if (other !== undefined) mistake(['listen', key], `\`listen\`: ${key} and ${other} are at the same address`)
     taken.set(place, key)
   }
-  gateway.emergency.forEach((account, index) => { if (gateway.emergency.findIndex(other => other.name === account.name) !== index) mistake(['emergency', index, 'name'], `a second account named \`${account.name}\``) })
+  gateway.emergency.forEach((account, index) => {
+    if (gateway.emergency.findIndex(other => other.name === account.name) !== index)
+      mistake(['emergency', index, 'name'], `a second account named \`${account.name}\``)
+  })
 }
 
 function checkIdentity(identity: IdentityRead, source: Source, mistakes: ConfigInvalid[]): void {
   identity.issuers.forEach((issuer, index) => {
-    const mistake = (key: string, message: string) => { mistakes.push(new ConfigInvalid(message, source.locate(['identity', 'issuers', index, key]))) }
+    const mistake = (key: string, message: string) => {
+      mistakes.push(new ConfigInvalid(message, source.locate(['identity', 'issuers', index, key])))
+    }
     if (identity.issuers.findIndex(other => other.name === issuer.name) !== index) mistake('name', `a second issuer named \`${issuer.name}\``)
-    if (identity.issuers.findIndex(other => other.issuer === issuer.issuer) !== index) mistake('issuer', 'a second issuer with this address: a token would have two meanings')
+    if (identity.issuers.findIndex(other => other.issuer === issuer.issuer) !== index)
+      mistake('issuer', 'a second issuer with this address: a token would have two meanings')
     if (issuer.client_secret !== undefined && issuer.client_id === undefined) mistake('client_secret', '`client_secret` without `client_id`')
   })
 }
 
-interface Parts { readonly identity: IdentityRead; readonly resources: readonly Resource[]; readonly policies: readonly PolicyRules[]; readonly source: Source }
+interface Parts {
+  readonly identity: IdentityRead
+  readonly resources: readonly Resource[]
+  readonly policies: readonly PolicyRules[]
+  readonly source: Source
+}
 function findingsOf({ identity, resources, policies, source }: Parts): Finding[] {
   return checkPolicies({
-    policies, resources, issuers: identity.issuers.map(issuer => issuer.name),
+    policies,
+    resources,
+    issuers: identity.issuers.map(issuer => issuer.name),
     groups: identity.issuers.length > 0 ? null : identity.people.flatMap(person => person.groups),
     placeOf: resource => source.locate(['resources', resources.indexOf(resource)]),
   })
@@ -163,14 +235,19 @@ export type { Checked, Finding }
 
 function warningsOf(gateway: GatewayRead, identity: IdentityRead, resources: readonly Resource[], source: Source, environment: Environment): Finding[] {
   const found: Finding[] = []
-  const warn = (path: PropertyKey[], message: string) => { found.push({ level: 'warning', where: source.locate(path), message }) }
+  const warn = (path: PropertyKey[], message: string) => {
+    found.push({ level: 'warning', where: source.locate(path), message })
+  }
   if (identity.issuers.length === 0 && gateway.emergency.length === 0) warn(['identity'], 'no issuer and no emergency account: nobody can sign in')
   if (identity.saml.length > 0) warn(['identity', 'saml'], 'SAML is not supported yet: these providers are ignored')
-  if (typeof gateway.store === 'string' && gateway.store !== 'embedded' && new URL(gateway.store).password !== '') warn(['gateway', 'store'], 'a password stands in the file: use { url: { env: NAME } }')
-  for (const key of Object.keys(gateway.listen ?? {})) if (key !== 'web' && key !== 'postgres') warn(['gateway', 'listen', key], `\`listen\`: ${key} is not built yet: nothing listens there`)
+  if (typeof gateway.store === 'string' && gateway.store !== 'embedded' && new URL(gateway.store).password !== '')
+    warn(['gateway', 'store'], 'a password stands in the file: use { url: { env: NAME } }')
+  for (const key of Object.keys(gateway.listen ?? {}))
+    if (key !== 'web' && key !== 'postgres') warn(['gateway', 'listen', key], `\`listen\`: ${key} is not built yet: nothing listens there`)
   resources.forEach((resource, index) => {
     for (const credential of Object.values(resource.credentials)) {
-      if (credential.password.kind === 'env' && environment[credential.password.name] === undefined) warn(['resources', index, 'credential'], `resource ${resource.name}: environment variable ${credential.password.name} is not set`)
+      if (credential.password.kind === 'env' && environment[credential.password.name] === undefined)
+        warn(['resources', index, 'credential'], `resource ${resource.name}: environment variable ${credential.password.name} is not set`)
     }
   })
   return found
@@ -178,15 +255,25 @@ function warningsOf(gateway: GatewayRead, identity: IdentityRead, resources: rea
 
 function gatewayOf(read: GatewayRead, folder: string): GatewayConfig {
   return {
-    data: resolve(folder, read.data), store: storeOf(read.store, folder), recordings: { kind: 'file' }, workers: read.workers,
+    data: resolve(folder, read.data),
+    store: storeOf(read.store, folder),
+    recordings: { kind: 'file' },
+    workers: read.workers,
     tls: read.tls === 'auto' ? { kind: 'auto' } : { kind: 'files', cert: resolve(folder, read.tls.cert), key: resolve(folder, read.tls.key) },
-    listen: listenOf(read.listen), url: read.url ?? null, admins: read.admins, auditors: read.auditors,
+    listen: listenOf(read.listen),
+    url: read.url ?? null,
+    admins: read.admins,
+    auditors: read.auditors,
     heads: read.heads === undefined ? null : resolve(folder, read.heads),
     webhook: read.webhook === undefined ? null : { url: read.webhook.url, secret: placed(read.webhook.secret, folder) },
     emergency: read.emergency.map(account => ({ name: account.name, groups: account.groups ?? read.admins.groups, passwordHash: account.password_hash })),
     limits: {
-      connections: read.limits.connections, connectionsInLogin: read.limits.connections_in_login, loginMs: read.limits.login, drainMs: read.limits.drain,
-      messageBytesMax: read.limits.message, statementBytesMax: read.limits.statement,
+      connections: read.limits.connections,
+      connectionsInLogin: read.limits.connections_in_login,
+      loginMs: read.limits.login,
+      drainMs: read.limits.drain,
+      messageBytesMax: read.limits.message,
+      statementBytesMax: read.limits.statement,
     },
   }
 }
@@ -204,11 +291,23 @@ function storeOf(read: GatewayRead['store'], folder: string): StoreConfig {
 function identityOf(read: IdentityRead, folder: string): IdentityConfig {
   return {
     issuers: read.issuers.map(issuer => ({
-      name: issuer.name, issuer: issuer.issuer, audience: issuer.audience, subject: issuer.subject, groups: issuer.groups,
-      agent: issuer.agent ?? null, onBehalf: issuer.on_behalf ?? null,
-      clientId: issuer.client_id ?? null, clientSecret: placed(issuer.client_secret ?? { kind: 'none' }, folder), scopes: issuer.scopes,
+      name: issuer.name,
+      issuer: issuer.issuer,
+      audience: issuer.audience,
+      subject: issuer.subject,
+      groups: issuer.groups,
+      agent: issuer.agent ?? null,
+      onBehalf: issuer.on_behalf ?? null,
+      clientId: issuer.client_id ?? null,
+      clientSecret: placed(issuer.client_secret ?? { kind: 'none' }, folder),
+      scopes: issuer.scopes,
     })),
-    people: read.people.map(person => ({ subject: person.subject, issuer: person.issuer ?? null, groups: person.groups, keyFiles: person.keys.map(key => resolve(folder, key.file)) })),
+    people: read.people.map(person => ({
+      subject: person.subject,
+      issuer: person.issuer ?? null,
+      groups: person.groups,
+      keyFiles: person.keys.map(key => resolve(folder, key.file)),
+    })),
     authorityFiles: read.authorities.map(key => resolve(folder, key.file)),
   }
 }
@@ -216,10 +315,16 @@ function identityOf(read: IdentityRead, folder: string): IdentityConfig {
 /** Mistakes in the order of the file. */
 function inOrder(mistakes: readonly ConfigInvalid[]): ConfigInvalid[] {
   const place = (mistake: ConfigInvalid) => mistake.where.split(':').slice(-2).map(Number)
-  return [...mistakes].sort((a, b) => { const [x, y] = [place(a), place(b)]; return (x[0] ?? 0) - (y[0] ?? 0) || (x[1] ?? 0) - (y[1] ?? 0) })
+  return [...mistakes].sort((a, b) => {
+    const [x, y] = [place(a), place(b)]
+    return (x[0] ?? 0) - (y[0] ?? 0) || (x[1] ?? 0) - (y[1] ?? 0)
+  })
 }
 
 function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) { Object.freeze(value); for (const item of Object.values(value)) deepFreeze(item) }
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const item of Object.values(value)) deepFreeze(item)
+  }
   return value
 }

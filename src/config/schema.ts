@@ -35,13 +35,21 @@ const isUrl = (value: string, context: z.RefinementCtx): void => {
   else if (url.username !== '' || url.password !== '') context.addIssue({ code: 'custom', message: 'holds a user or password' })
 }
 const url = text.superRefine(isUrl)
-const storeUrl = z.string().max(4_000).refine(value => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value), 'embedded, postgres://…, or { url: { env: NAME } }')
-const listen = z.strictObject(Object.fromEntries(LISTENERS.map(key => [key, listenAddress.optional()])) as Record<(typeof LISTENERS)[number], z.ZodOptional<typeof listenAddress>>)
+const storeUrl = z
+  .string()
+  .max(4_000)
+  .refine(value => /^postgres(ql)?:\/\//.test(value) && URL.canParse(value), 'embedded, postgres://…, or { url: { env: NAME } }')
+const listen = z.strictObject(
+  Object.fromEntries(LISTENERS.map(key => [key, listenAddress.optional()])) as Record<(typeof LISTENERS)[number], z.ZodOptional<typeof listenAddress>>,
+)
 
 export const gatewaySchema = z.strictObject({
   data: path.default('./data'),
   store: z.union([z.literal('embedded'), storeUrl, z.strictObject({ url: secretSource })]).default('embedded'),
-  recordings: z.string().refine(value => value === 'file' || /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/.test(value), 'file, or s3://bucket/prefix').default('file'),
+  recordings: z
+    .string()
+    .refine(value => value === 'file' || /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/.test(value), 'file, or s3://bucket/prefix')
+    .default('file'),
   workers: z.union([z.literal('auto'), z.number().int().min(1).max(WORKERS_MAX)]).default('auto'),
   tls: z.union([z.literal('auto'), z.strictObject({ cert: path, key: path })]).default('auto'),
   listen: listen.optional(),
@@ -51,32 +59,50 @@ export const gatewaySchema = z.strictObject({
   auditors: members.prefault({}),
   heads: path.optional(),
   webhook: z.strictObject({ url, secret: secretSource }).optional(),
-  emergency: z.array(z.strictObject({ name, groups: z.array(text).max(1_000).optional(), password_hash: z.string().regex(SECRET_HASH, 'scrypt$SALT$KEY, never the secret itself') })).max(20).default([]),
-  limits: z.strictObject({
-    connections: count.min(1).max(1_000_000).default(CONNECTIONS_MAX),
-    connections_in_login: count.min(1).max(1_000_000).default(CONNECTIONS_IN_LOGIN_MAX),
-    login: durationMs.refine(value => value >= 1_000 && value <= 600_000, 'between 1s and 10m').default(LOGIN_MS),
-    drain: durationMs.refine(value => value <= DRAIN_MAX_MS, 'at most 8s: the gateway ends within 10s').default(DRAIN_MS),
-    message: bytes.refine(value => value >= 65_536 && value <= 1_073_741_824, 'between 64KiB and 1GiB').default(MESSAGE_BYTES_MAX),
-    statement: bytes.refine(value => value >= 1_024 && value <= 67_108_864, 'between 1KiB and 64MiB').default(STATEMENT_BYTES_MAX),
-  }).prefault({}),
+  emergency: z
+    .array(
+      z.strictObject({
+        name,
+        groups: z.array(text).max(1_000).optional(),
+        password_hash: z.string().regex(SECRET_HASH, 'scrypt$SALT$KEY, never the secret itself'),
+      }),
+    )
+    .max(20)
+    .default([]),
+  limits: z
+    .strictObject({
+      connections: count.min(1).max(1_000_000).default(CONNECTIONS_MAX),
+      connections_in_login: count.min(1).max(1_000_000).default(CONNECTIONS_IN_LOGIN_MAX),
+      login: durationMs.refine(value => value >= 1_000 && value <= 600_000, 'between 1s and 10m').default(LOGIN_MS),
+      drain: durationMs.refine(value => value <= DRAIN_MAX_MS, 'at most 8s: the gateway ends within 10s').default(DRAIN_MS),
+      message: bytes.refine(value => value >= 65_536 && value <= 1_073_741_824, 'between 64KiB and 1GiB').default(MESSAGE_BYTES_MAX),
+      statement: bytes.refine(value => value >= 1_024 && value <= 67_108_864, 'between 1KiB and 64MiB').default(STATEMENT_BYTES_MAX),
+    })
+    .prefault({}),
 })
 
 const issuer = z.strictObject({
-  name: name.refine(value => value !== 'sluice', '`sluice` is the gateway\'s own'),
+  name: name.refine(value => value !== 'sluice', "`sluice` is the gateway's own"),
   issuer: url,
   audience: z.union([text.transform(one => [one]), z.array(text).min(1).max(20)]),
-  subject: text.default('sub'), groups: text.default('groups'),
+  subject: text.default('sub'),
+  groups: text.default('groups'),
   /** Claim that says an agent acts, beside `act`; and the claim that names the person it acts for. */
-  agent: text.optional(), on_behalf: text.optional(),
+  agent: text.optional(),
+  on_behalf: text.optional(),
   /** For web sign-in and `sluice login`. */
-  client_id: text.optional(), client_secret: secretSource.optional(), scopes: z.array(text).max(50).default(SCOPES),
+  client_id: text.optional(),
+  client_secret: secretSource.optional(),
+  scopes: z.array(text).max(50).default(SCOPES),
 })
 const key = z.strictObject({ file: path })
 export const identitySchema = z.strictObject({
   issuers: z.array(issuer).max(100).default([]),
   saml: z.array(z.record(z.string(), z.unknown())).max(100).default([]),
-  people: z.array(z.strictObject({ subject: text, issuer: text.optional(), groups: z.array(text).max(1_000).default([]), keys: z.array(key).max(100).default([]) })).max(10_000).default([]),
+  people: z
+    .array(z.strictObject({ subject: text, issuer: text.optional(), groups: z.array(text).max(1_000).default([]), keys: z.array(key).max(100).default([]) }))
+    .max(10_000)
+    .default([]),
   authorities: z.array(key).max(100).default([]),
 })
 export type GatewayRead = z.infer<typeof gatewaySchema>

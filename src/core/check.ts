@@ -7,7 +7,11 @@ import { CLASSES, DETECTOR_NAMES, parsePolicies } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import { isLoopback } from './units.ts'
 
-export interface Finding { readonly level: 'error' | 'warning'; readonly where: string; readonly message: string }
+export interface Finding {
+  readonly level: 'error' | 'warning'
+  readonly where: string
+  readonly message: string
+}
 export interface Checked {
   readonly policies: readonly PolicyRules[]
   readonly resources: readonly Resource[]
@@ -21,7 +25,9 @@ export interface Checked {
 
 export function checkPolicies(checked: Checked): Finding[] {
   const findings: Finding[] = []
-  const add = (level: Finding['level'], where: string, message: string) => { findings.push({ level, where, message }) }
+  const add = (level: Finding['level'], where: string, message: string) => {
+    findings.push({ level, where, message })
+  }
   const names = new Set<string>()
   for (const policy of checked.policies) {
     if (names.has(policy.name)) add('error', policy.at, `a second policy named \`${policy.name}\``)
@@ -36,7 +42,9 @@ export function checkPolicies(checked: Checked): Finding[] {
 
 /** Findings of a text that is not in force: its mistakes, or what `checkPolicies` finds. */
 export function checkPolicyText(text: string, file: string, about: Omit<Checked, 'policies'>): Finding[] {
-  try { return checkPolicies({ ...about, policies: parsePolicies(text, file) }) } catch (error) {
+  try {
+    return checkPolicies({ ...about, policies: parsePolicies(text, file) })
+  } catch (error) {
     if (!(error instanceof ConfigErrors)) throw error
     // The place is part of each message already.
     return error.list.map(mistake => ({ level: 'error', where: mistake.where, message: mistake.message.slice(mistake.where.length + 2) }))
@@ -51,16 +59,22 @@ function checkWho(policy: PolicyRules, checked: Checked, add: Add): void {
   for (const issuer of [...issuers, ...named.map(entry => entry.issuer).filter(name => name !== null)]) {
     if (issuer !== 'sluice' && !checked.issuers.includes(issuer)) add('warning', policy.at, `policy ${policy.name}: no issuer is named \`${issuer}\``)
   }
-  if (checked.groups !== null) for (const { name } of groups) if (!checked.groups.includes(name)) add('warning', policy.at, `policy ${policy.name}: nothing puts anyone in group \`${name}\``)
+  if (checked.groups !== null)
+    for (const { name } of groups)
+      if (!checked.groups.includes(name)) add('warning', policy.at, `policy ${policy.name}: nothing puts anyone in group \`${name}\``)
 }
 
 function checkScope(policy: PolicyRules, checked: Checked, add: Add): void {
-  for (const name of policy.on.resources ?? []) if (!checked.resources.some(resource => resource.name === name)) add('warning', policy.at, `policy ${policy.name}: no resource is named \`${name}\``)
-  if (!checked.resources.some(resource => isWithin(policy.on, resource))) add('warning', policy.at, `policy ${policy.name} is about no resource that is declared here`)
+  for (const name of policy.on.resources ?? [])
+    if (!checked.resources.some(resource => resource.name === name)) add('warning', policy.at, `policy ${policy.name}: no resource is named \`${name}\``)
+  if (!checked.resources.some(resource => isWithin(policy.on, resource)))
+    add('warning', policy.at, `policy ${policy.name} is about no resource that is declared here`)
 }
 
-const isWithin = (on: Scope, resource: Resource) => (on.resources === null || on.resources.includes(resource.name)) && (on.protocols === null || on.protocols.includes(resource.protocol))
-  && Object.entries(on.labels).every(([key, values]) => values.includes(resource.labels[key] ?? ''))
+const isWithin = (on: Scope, resource: Resource) =>
+  (on.resources === null || on.resources.includes(resource.name)) &&
+  (on.protocols === null || on.protocols.includes(resource.protocol)) &&
+  Object.entries(on.labels).every(([key, values]) => values.includes(resource.labels[key] ?? ''))
 
 function checkRules(policy: PolicyRules, detectors: readonly string[], add: Add): void {
   const seen = new Set<string>()
@@ -70,31 +84,54 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], add: Add)
     if (rule.rows === 0 || rule.bytes === 0) add('warning', rule.at, `rule ${rule.name}: a limit of 0 stops every answer`)
   }
   for (const rule of policy.review) {
-    const deny = policy.mode === 'enforce' && policy.deny.find(other => other.when === null && other.rows === null && other.bytes === null && other.fields.length + other.detect.length === 0 && covered(other.operations, rule.operations))
+    const deny =
+      policy.mode === 'enforce' &&
+      policy.deny.find(
+        other =>
+          other.when === null &&
+          other.rows === null &&
+          other.bytes === null &&
+          other.fields.length + other.detect.length === 0 &&
+          covered(other.operations, rule.operations),
+      )
     if (deny) add('warning', rule.at, `rule ${rule.name} can never ask anyone: rule ${deny.name} refuses all that it is about`)
   }
   for (const mask of policy.mask) {
     if (mask.with === 'token') add('warning', mask.at, `rule ${mask.name}: \`token\` is not enforced yet: it hides like \`redact\``)
     if (mask.lookups !== null && mask.fields.length === 0) add('warning', mask.at, `rule ${mask.name}: \`lookups\` is about fields, and there are none`)
   }
-  for (const rule of [...policy.mask, ...policy.deny]) for (const { name, pattern } of rule.detect) {
-    if (pattern === null && !detectors.includes(name)) add('error', rule.at, `rule ${rule.name}: no detector is named \`${name}\`: ${detectors.join(', ')}, or { name, pattern }`)
-    if (pattern !== null && detectors.includes(name)) add('error', rule.at, `rule ${rule.name}: \`${name}\` is a built-in detector: give yours another name`)
-  }
-  for (const rule of policy.budget) if (rule.then === 'review' && (rule.reviewers === null || rule.reviewers.groups.length + rule.reviewers.users.length === 0)) {
-    add('error', rule.at, `rule ${rule.name}: \`then: review\` needs reviewers, and the policy's reviews have none in common`)
-  }
-  for (const rule of policy.filter) add('warning', rule.at, `rule ${rule.name}: row filters are not enforced yet: who this policy is about can open no session on its resources`)
-  for (const rule of policy.allow) for (const operation of rule.operations) {
-    const deny = policy.deny.find(other => other.when === null && other.rows === null && other.bytes === null && other.fields.length + other.detect.length === 0 && covered(other.operations, [operation]))
-    if (deny !== undefined) add('warning', rule.at, `policy ${policy.name} allows ${operation}, and its rule ${deny.name} refuses all of it`)
-  }
+  for (const rule of [...policy.mask, ...policy.deny])
+    for (const { name, pattern } of rule.detect) {
+      if (pattern === null && !detectors.includes(name))
+        add('error', rule.at, `rule ${rule.name}: no detector is named \`${name}\`: ${detectors.join(', ')}, or { name, pattern }`)
+      if (pattern !== null && detectors.includes(name)) add('error', rule.at, `rule ${rule.name}: \`${name}\` is a built-in detector: give yours another name`)
+    }
+  for (const rule of policy.budget)
+    if (rule.then === 'review' && (rule.reviewers === null || rule.reviewers.groups.length + rule.reviewers.users.length === 0)) {
+      add('error', rule.at, `rule ${rule.name}: \`then: review\` needs reviewers, and the policy's reviews have none in common`)
+    }
+  for (const rule of policy.filter)
+    add('warning', rule.at, `rule ${rule.name}: row filters are not enforced yet: who this policy is about can open no session on its resources`)
+  for (const rule of policy.allow)
+    for (const operation of rule.operations) {
+      const deny = policy.deny.find(
+        other =>
+          other.when === null &&
+          other.rows === null &&
+          other.bytes === null &&
+          other.fields.length + other.detect.length === 0 &&
+          covered(other.operations, [operation]),
+      )
+      if (deny !== undefined) add('warning', rule.at, `policy ${policy.name} allows ${operation}, and its rule ${deny.name} refuses all of it`)
+    }
   if (policy.mode === 'observe' && policy.allow.length > 0) add('warning', policy.at, `policy ${policy.name} only observes: what it allows is not granted`)
 }
 
 /** Whether every one of `inner` lies within `outer`. Classes are only within themselves. */
-const covered = (outer: readonly string[] | null, inner: readonly string[] | null) => outer !== null && inner !== null
-  && inner.every(operation => outer.some(name => isClass(name) || isClass(operation) ? name === operation : coversOperation(name, operation, 'unknown')))
+const covered = (outer: readonly string[] | null, inner: readonly string[] | null) =>
+  outer !== null &&
+  inner !== null &&
+  inner.every(operation => outer.some(name => (isClass(name) || isClass(operation) ? name === operation : coversOperation(name, operation, 'unknown'))))
 const isClass = (name: string) => (CLASSES as readonly string[]).includes(name)
 
 function checkResource(resource: Resource, checked: Checked, add: Add): void {
@@ -103,5 +140,6 @@ function checkResource(resource: Resource, checked: Checked, add: Add): void {
   const away = !resource.addresses.every(isLoopback)
   if (away && resource.tls === 'disable') add('warning', where, `resource ${resource.name}: reached without TLS although it is not on this machine`)
   if (away && resource.tls === 'require') add('warning', where, `resource ${resource.name}: \`tls: require\` does not check whom it talks to`)
-  if (!checked.policies.some(policy => policy.mode === 'enforce' && policy.allow.length > 0 && isWithin(policy.on, resource))) add('warning', where, `resource ${resource.name}: no policy lets anyone use it`)
+  if (!checked.policies.some(policy => policy.mode === 'enforce' && policy.allow.length > 0 && isWithin(policy.on, resource)))
+    add('warning', where, `resource ${resource.name}: no policy lets anyone use it`)
 }

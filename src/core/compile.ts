@@ -18,12 +18,26 @@ export interface CompileOptions {
   /** The class an operation is of by its name; default: operations.ts. Null counts as admin. */
   readonly classOf?: ClassOf
 }
-export interface CompiledPolicies extends PolicySet { readonly policies: readonly PolicyRules[]; readonly settings: GrantSettings }
+export interface CompiledPolicies extends PolicySet {
+  readonly policies: readonly PolicyRules[]
+  readonly settings: GrantSettings
+}
 
 export function compilePolicies(policies: readonly PolicyRules[], options: CompileOptions = {}): CompiledPolicies {
   const version = policiesVersion(policies)
   const settings = { version, detector: options.detector ?? (() => null), classOf: options.classOf ?? classOf }
-  return { version, policies, settings, grant: (identity, resource) => new CompiledGrant(policies.filter(policy => isAbout(policy, identity, resource)), identity, resource, settings) }
+  return {
+    version,
+    policies,
+    settings,
+    grant: (identity, resource) =>
+      new CompiledGrant(
+        policies.filter(policy => isAbout(policy, identity, resource)),
+        identity,
+        resource,
+        settings,
+      ),
+  }
 }
 
 export const isAbout = (policy: PolicyRules, identity: Identity, resource: Resource) => matchesWho(policy.who, identity) && matchesScope(policy.on, resource)
@@ -33,6 +47,11 @@ export const policiesVersion = (policies: readonly PolicyRules[]) => createHash(
 
 /** JSON with sorted keys, without the places in the file. */
 function canonical(value: unknown): string {
-  return JSON.stringify(value, (key, item: unknown) => key === 'at' ? undefined
-    : typeof item === 'object' && item !== null && !Array.isArray(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => a < b ? -1 : 1)) : item)
+  return JSON.stringify(value, (key, item: unknown) =>
+    key === 'at'
+      ? undefined
+      : typeof item === 'object' && item !== null && !Array.isArray(item)
+        ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : item,
+  )
 }

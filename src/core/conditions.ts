@@ -27,7 +27,9 @@ const patterns = new Map<string, RE2JS>()
 const environment = new Environment({ unlistedVariablesAreDyn: false, limits: { maxAstNodes: CONDITION_NODES_MAX, maxDepth: CONDITION_DEPTH_MAX } })
   .registerVariable('identity', { schema: { subject: 'string', issuer: 'string', groups: 'list<string>', agent: 'bool', onBehalfOf: 'string' } })
   .registerVariable('resource', { schema: { name: 'string', protocol: 'string', database: 'string', labels: 'map<string, string>' } })
-  .registerVariable('statement', { schema: { text: 'string', operation: 'string', access: 'string', objects: 'list<string>', columns: 'list<string>', bounded: 'bool', language: 'string' } })
+  .registerVariable('statement', {
+    schema: { text: 'string', operation: 'string', access: 'string', objects: 'list<string>', columns: 'list<string>', bounded: 'bool', language: 'string' },
+  })
   .registerVariable('session', { schema: { id: 'string', database: 'string', client: 'string', startedAtMs: 'int' } })
   .registerFunction('string.rmatches(string): bool', (text: string, pattern: string) => {
     const compiled = patterns.get(pattern)
@@ -36,7 +38,12 @@ const environment = new Environment({ unlistedVariablesAreDyn: false, limits: { 
   })
 
 /** What one judgement is about; made once per statement, and once per effect for `statement`. */
-export interface Facts { readonly identity: object; readonly resource: object; readonly statement: object; readonly session: object }
+export interface Facts {
+  readonly identity: object
+  readonly resource: object
+  readonly statement: object
+  readonly session: object
+}
 
 export interface Condition {
   readonly text: string
@@ -59,7 +66,9 @@ export function compileCondition(text: string): Condition {
   if (checked.type !== 'bool') throw new Error(`a condition must be true or false, this one is ${checked.type ?? 'something else'}`)
   const listMax = seen.nested ? CONDITION_NESTED_LIST_MAX : CONDITION_LIST_MAX
   return {
-    text, volatile: seen.volatile, asksBounded: seen.asksBounded,
+    text,
+    volatile: seen.volatile,
+    asksBounded: seen.asksBounded,
     holds(facts) {
       if (seen.nested && longest(facts) > listMax) throw new Error(`a list is longer than ${listMax}`)
       const answer: unknown = parsed(facts as unknown as Record<string, unknown>)
@@ -72,7 +81,11 @@ export function compileCondition(text: string): Condition {
 /** A pattern in RE2 syntax, or an Error whose message says what is wrong with it. */
 export function compilePattern(pattern: string): RE2JS {
   if (pattern.length > PATTERN_CHARS_MAX) throw new Error(`a pattern is at most ${PATTERN_CHARS_MAX} characters`)
-  try { return RE2JS.compile(pattern) } catch (error) { throw new Error(`not a pattern in RE2 syntax: ${error instanceof Error ? error.message : String(error)}`) }
+  try {
+    return RE2JS.compile(pattern)
+  } catch (error) {
+    throw new Error(`not a pattern in RE2 syntax: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 /** Whether the pattern is found; throws where finding out could take too long. */
@@ -82,16 +95,32 @@ export function search(pattern: RE2JS, text: string): boolean {
 }
 
 export const identityFacts = (identity: Identity) => ({
-  subject: identity.subject, issuer: identity.issuer, agent: identity.agent, onBehalfOf: identity.onBehalfOf ?? '',
+  subject: identity.subject,
+  issuer: identity.issuer,
+  agent: identity.agent,
+  onBehalfOf: identity.onBehalfOf ?? '',
   ...(identity.groups.length <= CONDITION_LIST_MAX ? { groups: identity.groups } : {}),
 })
-export const resourceFacts = (resource: Resource) => ({ name: resource.name, protocol: resource.protocol, database: resource.database ?? '', labels: { ...resource.labels } })
-export const sessionFacts = (session: SessionFacts) => ({ id: session.id, database: session.database, client: session.client, startedAtMs: BigInt(Math.trunc(session.startedAtMs)) })
+export const resourceFacts = (resource: Resource) => ({
+  name: resource.name,
+  protocol: resource.protocol,
+  database: resource.database ?? '',
+  labels: { ...resource.labels },
+})
+export const sessionFacts = (session: SessionFacts) => ({
+  id: session.id,
+  database: session.database,
+  client: session.client,
+  startedAtMs: BigInt(Math.trunc(session.startedAtMs)),
+})
 
 /** What is not known, or too long, is left out: asking for it is an error, and an error is closed. */
 export function statementFacts(statement: Statement, effect: Effect): object {
   return {
-    operation: effect.operation, access: effect.access, bounded: effect.bounded, language: effect.language ?? '',
+    operation: effect.operation,
+    access: effect.access,
+    bounded: effect.bounded,
+    language: effect.language ?? '',
     ...(statement.text.length <= CONDITION_TEXT_CHARS_MAX ? { text: statement.text } : {}),
     ...(effect.objects !== 'unknown' && effect.objects.length <= CONDITION_LIST_MAX ? { objects: effect.objects } : {}),
     ...(effect.columns.length <= CONDITION_LIST_MAX ? { columns: effect.columns } : {}),
@@ -99,17 +128,22 @@ export function statementFacts(statement: Statement, effect: Effect): object {
 }
 
 function longest(facts: Facts): number {
-  const length = (value: unknown) => Array.isArray(value) ? value.length : 0
+  const length = (value: unknown) => (Array.isArray(value) ? value.length : 0)
   const statement = facts.statement as { objects?: unknown; columns?: unknown }
   return Math.max(length(statement.objects), length(statement.columns), length((facts.identity as { groups?: unknown }).groups))
 }
 
 function parseCondition(text: string) {
-  try { return environment.parse(text) } catch (error) { throw new Error(sentence(error)) }
+  try {
+    return environment.parse(text)
+  } catch (error) {
+    throw new Error(sentence(error))
+  }
 }
 
 /** The library's own text goes on with a drawing of the place: its first line is enough. */
-const sentence = (error: unknown) => (error instanceof Error ? ('summary' in error && typeof error.summary === 'string' ? error.summary : error.message) : String(error)).split('\n', 1)[0] ?? ''
+const sentence = (error: unknown) =>
+  (error instanceof Error ? ('summary' in error && typeof error.summary === 'string' ? error.summary : error.message) : String(error)).split('\n', 1)[0] ?? ''
 
 function walk(node: ASTNode, depth: number, seen: { volatile: boolean; asksBounded: boolean; nested: boolean }): void {
   if (node.op === 'id' && node.args === 'session') seen.volatile = true

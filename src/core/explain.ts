@@ -18,7 +18,14 @@ export interface ExplainedRule {
   readonly applies: boolean
   readonly why: string
 }
-export interface ExplainedPolicy { readonly policy: string; readonly at: string; readonly mode: 'enforce' | 'observe'; readonly matches: boolean; readonly why: string; readonly rules: readonly ExplainedRule[] }
+export interface ExplainedPolicy {
+  readonly policy: string
+  readonly at: string
+  readonly mode: 'enforce' | 'observe'
+  readonly matches: boolean
+  readonly why: string
+  readonly rules: readonly ExplainedRule[]
+}
 export interface Explanation {
   readonly version: string
   readonly opens: boolean
@@ -31,11 +38,22 @@ export interface Explanation {
 /** Stands for a session that is not open. */
 export const NO_SESSION: SessionFacts = { id: 'explain', database: '', client: 'sluice policy explain', startedAtMs: 0 }
 
-export function explain(set: CompiledPolicies, identity: Identity, resource: Resource, statement: Statement | null, session: SessionFacts = NO_SESSION, parameters?: readonly unknown[]): Explanation {
+export function explain(
+  set: CompiledPolicies,
+  identity: Identity,
+  resource: Resource,
+  statement: Statement | null,
+  session: SessionFacts = NO_SESSION,
+  parameters?: readonly unknown[],
+): Explanation {
   const grant = set.grant(identity, resource)
   return {
-    version: set.version, opens: grant.opens, needs: grant.needs,
-    policies: set.policies.map(policy => explainPolicy(set, policy, identity, resource, statement === null ? null : new Question(statement, session, parameters, identity, resource))),
+    version: set.version,
+    opens: grant.opens,
+    needs: grant.needs,
+    policies: set.policies.map(policy =>
+      explainPolicy(set, policy, identity, resource, statement === null ? null : new Question(statement, session, parameters, identity, resource)),
+    ),
     judgement: statement === null ? null : grant.judge(statement, session, parameters),
     observations: statement === null ? [] : grant.observe(statement, session, parameters),
   }
@@ -43,15 +61,21 @@ export function explain(set: CompiledPolicies, identity: Identity, resource: Res
 
 function explainPolicy(set: CompiledPolicies, policy: PolicyRules, identity: Identity, resource: Resource, question: Question | null): ExplainedPolicy {
   const matches = isAbout(policy, identity, resource)
-  const why = !matchesWho(policy.who, identity) ? `${identity.subject} is none of its users, groups, agents or issuers`
-    : !matchesScope(policy.on, resource) ? `${resource.name} is none of its resources, protocols or labels` : 'it is about this identity on this resource'
+  const why = !matchesWho(policy.who, identity)
+    ? `${identity.subject} is none of its users, groups, agents or issuers`
+    : !matchesScope(policy.on, resource)
+      ? `${resource.name} is none of its resources, protocols or labels`
+      : 'it is about this identity on this resource'
   const base = { policy: policy.name, at: policy.at, mode: policy.mode, matches, why }
   return { ...base, rules: matches && question !== null ? explainRules(set, policy, identity, question) : [] }
 }
 
 function explainRules(set: CompiledPolicies, policy: PolicyRules, identity: Identity, question: Question): ExplainedRule[] {
   const { settings } = set
-  const restricting = [...policy.deny.map(rule => compileDeny(policy, rule, settings.detector)), ...policy.review.map(rule => compileReview(policy, rule, identity.agent))]
+  const restricting = [
+    ...policy.deny.map(rule => compileDeny(policy, rule, settings.detector)),
+    ...policy.review.map(rule => compileReview(policy, rule, identity.agent)),
+  ]
   const columns = question.statement.effects.flatMap(effect => effect.columns)
   return [
     ...policy.allow.map(rule => explainAllow(compileAllow(policy, rule, settings.classOf), question)),
@@ -59,10 +83,28 @@ function explainRules(set: CompiledPolicies, policy: PolicyRules, identity: Iden
     ...policy.mask.map(mask => {
       const column = columns.find(path => mask.fields.some(text => parseFieldPattern(text)?.coversJoined(path)))
       const detect = mask.detect.length > 0 ? `looks for ${mask.detect.map(one => one.name).join(', ')} in every answer` : ''
-      return { rule: `${policy.name}/${mask.name}`, kind: 'mask' as const, at: mask.at, applies: column !== undefined || detect !== '', why: column === undefined ? detect || 'none of its fields is named' : `hides ${column} with ${mask.with}` }
+      return {
+        rule: `${policy.name}/${mask.name}`,
+        kind: 'mask' as const,
+        at: mask.at,
+        applies: column !== undefined || detect !== '',
+        why: column === undefined ? detect || 'none of its fields is named' : `hides ${column} with ${mask.with}`,
+      }
     }),
-    ...policy.budget.map(rule => ({ rule: `${policy.name}/${rule.name}`, kind: 'budget' as const, at: rule.at, applies: true, why: `${rule.rows} rows per ${rule.perMs / 1_000} s of each ${rule.of}, then ${rule.then}` })),
-    ...policy.filter.map(rule => ({ rule: `${policy.name}/${rule.name}`, kind: 'filter' as const, at: rule.at, applies: true, why: 'row filters are not enforced yet: no session is opened' })),
+    ...policy.budget.map(rule => ({
+      rule: `${policy.name}/${rule.name}`,
+      kind: 'budget' as const,
+      at: rule.at,
+      applies: true,
+      why: `${rule.rows} rows per ${rule.perMs / 1_000} s of each ${rule.of}, then ${rule.then}`,
+    })),
+    ...policy.filter.map(rule => ({
+      rule: `${policy.name}/${rule.name}`,
+      kind: 'filter' as const,
+      at: rule.at,
+      applies: true,
+      why: 'row filters are not enforced yet: no session is opened',
+    })),
   ]
 }
 
@@ -71,18 +113,29 @@ function explainAllow(rule: ReturnType<typeof compileAllow>, question: Question)
   const effects = question.statement.effects
   const allowed = effects.filter(effect => effect.access === 'session' || permits(rule, question, effect) !== null)
   const not = effects.find(effect => !allowed.includes(effect))
-  const why = not === undefined ? `covers ${effects.map(effect => effect.operation).join(', ')}`
-    : coversForAllow(rule, not.operation, not.access) ? `covers ${not.operation}, but its condition does not hold: ${rule.condition?.text ?? ''}`
-    : `does not cover ${not.operation} (${not.access})${not.reason === undefined ? '' : `: ${not.reason}`}`
+  const why =
+    not === undefined
+      ? `covers ${effects.map(effect => effect.operation).join(', ')}`
+      : coversForAllow(rule, not.operation, not.access)
+        ? `covers ${not.operation}, but its condition does not hold: ${rule.condition?.text ?? ''}`
+        : `does not cover ${not.operation} (${not.access})${not.reason === undefined ? '' : `: ${not.reason}`}`
   return { rule: `${rule.policy}: allow ${name}`, kind: 'allow', at: rule.at, applies: allowed.length > 0, why }
 }
 
 function explainRestriction(rule: Deny | Review, question: Question): ExplainedRule {
   let why: string | null = null
   for (const effect of question.statement.effects) why ??= restricts(rule, question, effect)?.why ?? null
-  const limit = rule.limit === null ? '' : [Number.isFinite(rule.limit.rows) ? `${rule.limit.rows} rows` : '', Number.isFinite(rule.limit.bytes) ? `${rule.limit.bytes} bytes` : ''].filter(Boolean).join(' or ')
+  const limit =
+    rule.limit === null
+      ? ''
+      : [Number.isFinite(rule.limit.rows) ? `${rule.limit.rows} rows` : '', Number.isFinite(rule.limit.bytes) ? `${rule.limit.bytes} bytes` : '']
+          .filter(Boolean)
+          .join(' or ')
   return {
-    rule: rule.id, kind: rule.limit === null ? rule.kind : 'limit', at: rule.at, applies: why !== null,
+    rule: rule.id,
+    kind: rule.limit === null ? rule.kind : 'limit',
+    at: rule.at,
+    applies: why !== null,
     why: why === null ? 'nothing in the statement is what it is about' : limit === '' ? why : `beyond ${limit}: ${rule.kind}`,
   }
 }

@@ -2,12 +2,13 @@
 // Judging is default deny: unknown is refused, deny beats review beats allow, and what fails to evaluate is closed.
 import { createHash } from 'node:crypto'
 import type { Identity } from './identity.ts'
+import { denied, notAllowed, notUnderstood, reviewed } from './judgements.ts'
 import { MASK_ORDER } from './mask.ts'
 import type { MaskKind } from './mask.ts'
 import { parseFieldPattern } from './match.ts'
 import type { FieldPattern } from './match.ts'
 import type { Class, ClassOf } from './operations.ts'
-import type { Budget, ColumnMask, DetectorRule, Filter, Grant, Judgement, Limit, Observation, ReviewTerms, SessionFacts } from './policy.ts'
+import type { Budget, ColumnMask, DetectorRule, Filter, Grant, Judgement, Limit, Observation, SessionFacts } from './policy.ts'
 import { CLASSES } from './policy-rules.ts'
 import type { MaskRule, PolicyRules } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
@@ -18,8 +19,16 @@ import type { Effect, Statement } from './statement.ts'
 /** Operations remembered per grant; names may come from a client (HTTP methods), so there is an end. */
 const SHAPES_MAX = 1_024
 const NEEDS = ['read', 'write', 'admin'] as const
-export interface GrantSettings { readonly version: string; readonly detector: RequestDetector; readonly classOf: ClassOf }
-interface FieldRule { readonly pattern: FieldPattern; readonly rule: string; readonly mask: MaskRule }
+export interface GrantSettings {
+  readonly version: string
+  readonly detector: RequestDetector
+  readonly classOf: ClassOf
+}
+interface FieldRule {
+  readonly pattern: FieldPattern
+  readonly rule: string
+  readonly mask: MaskRule
+}
 /** What applies to one operation of one class, whatever the statement. */
 interface Shape {
   readonly allows: readonly Allow[]
@@ -62,12 +71,18 @@ export class CompiledGrant implements Grant {
     this.denies = deniesOf(enforced, settings.detector)
     this.reviews = reviewsOf(enforced, identity.agent)
     this.filters = enforced.flatMap(policy => policy.filter.map(rule => ({ rule: `${policy.name}/${rule.name}`, table: rule.table, where: rule.where })))
-    this.budgets = enforced.flatMap(policy => policy.budget.map(rule => ({
-      rule: `${policy.name}/${rule.name}`, rows: rule.rows, bytes: Infinity, perMs: rule.perMs, of: rule.of,
-      // A review that nobody could approve is a refusal.
-      then: rule.reviewers === null ? 'deny' : rule.then,
-      terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, identity.agent) : null,
-    })))
+    this.budgets = enforced.flatMap(policy =>
+      policy.budget.map(rule => ({
+        rule: `${policy.name}/${rule.name}`,
+        rows: rule.rows,
+        bytes: Infinity,
+        perMs: rule.perMs,
+        of: rule.of,
+        // A review that nobody could approve is a refusal.
+        then: rule.reviewers === null ? 'deny' : rule.then,
+        terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, identity.agent) : null,
+      })),
+    )
     this.#masks = masksOf(enforced)
     this.fields = this.#masks.map(mask => ({ pattern: mask.pattern.text, with: mask.mask.with, rule: mask.rule }))
     this.detectors = detectorsOf(enforced)
@@ -81,7 +96,7 @@ export class CompiledGrant implements Grant {
 
   column(schema: string, table: string, column: string): ColumnMask | null {
     const matching = this.#masks.filter(mask => mask.pattern.covers(schema, table, column))
-    const strongest = matching.reduce<FieldRule | null>((best, next) => best === null || isStronger(next.mask.with, best.mask.with) ? next : best, null)
+    const strongest = matching.reduce<FieldRule | null>((best, next) => (best === null || isStronger(next.mask.with, best.mask.with) ? next : best), null)
     return strongest === null ? null : { with: strongest.mask.with, rule: strongest.rule, lookups: fewestLookups(matching) }
   }
 
@@ -91,7 +106,14 @@ export class CompiledGrant implements Grant {
   }
 
   judge(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): Judgement {
-    if (!this.opens) return { kind: 'deny', rule: this.closed?.rule ?? 'no-policy', message: this.closed?.message ?? 'no policy lets you open a session here', hint: ASK, cacheable: true }
+    if (!this.opens)
+      return {
+        kind: 'deny',
+        rule: this.closed?.rule ?? 'no-policy',
+        message: this.closed?.message ?? 'no policy lets you open a session here',
+        hint: ASK,
+        cacheable: true,
+      }
     const effects = statement.effects
     const only = effects.length === 1 ? effects[0] : undefined
     if (only !== undefined) {
@@ -109,7 +131,9 @@ export class CompiledGrant implements Grant {
     return [
       ...denies.filter(would).map(rule => ({ policy: rule.policy, rule: rule.id, would: 'deny' as const })),
       ...reviews.filter(would).map(rule => ({ policy: rule.policy, rule: rule.id, would: 'review' as const })),
-      ...masks.filter(mask => statement.effects.some(effect => effect.columns.some(path => mask.pattern.coversJoined(path)))).map(mask => ({ policy: mask.rule.slice(0, mask.rule.indexOf('/')), rule: mask.rule, would: 'mask' as const })),
+      ...masks
+        .filter(mask => statement.effects.some(effect => effect.columns.some(path => mask.pattern.coversJoined(path))))
+        .map(mask => ({ policy: mask.rule.slice(0, mask.rule.indexOf('/')), rule: mask.rule, would: 'mask' as const })),
     ]
   }
 
@@ -170,11 +194,20 @@ export class CompiledGrant implements Grant {
     const denies = this.denies.filter(rule => about(rule) && rule.limit === null)
     const reviews = this.reviews.filter(rule => about(rule) && rule.limit === null)
     const first = effect.access === 'session' ? this.allows[0] : allows[0]
-    const settled = effect.access !== 'unknown' && denies.length === 0 && reviews.length === 0 && restricting.every(rule => rule.unconditional)
-      && first !== undefined && (effect.access === 'session' || first.unconditional)
+    const settled =
+      effect.access !== 'unknown' &&
+      denies.length === 0 &&
+      reviews.length === 0 &&
+      restricting.every(rule => rule.unconditional) &&
+      first !== undefined &&
+      (effect.access === 'session' || first.unconditional)
     const limits = sorted(restricting.map(rule => rule.limit).filter(limit => limit !== null))
     return {
-      allows, denies, reviews, limits, volatile: [...(effect.access === 'session' ? [] : allows), ...restricting].some(rule => rule.volatile),
+      allows,
+      denies,
+      reviews,
+      limits,
+      volatile: [...(effect.access === 'session' ? [] : allows), ...restricting].some(rule => rule.volatile),
       always: settled ? { kind: 'allow', rule: first.id, limits, cacheable: true } : null,
     }
   }
@@ -187,28 +220,40 @@ const ASK = '`sluice resources` lists what you may reach and how'
 const isClass = (name: string): name is Class => (CLASSES as readonly string[]).includes(name)
 const isStronger = (a: MaskKind, b: MaskKind) => MASK_ORDER.indexOf(a) < MASK_ORDER.indexOf(b)
 /** Not enforced as itself yet: hidden whole, which is no weaker. */
-const enforceable = (kind: MaskKind): MaskKind => kind === 'token' ? 'redact' : kind
-const isFieldsAlone = (rule: Deny) => rule.fields.length > 0 && rule.operations === null && rule.condition === null && rule.detect.length === 0 && rule.limit === null
+const enforceable = (kind: MaskKind): MaskKind => (kind === 'token' ? 'redact' : kind)
+const isFieldsAlone = (rule: Deny) =>
+  rule.fields.length > 0 && rule.operations === null && rule.condition === null && rule.detect.length === 0 && rule.limit === null
 /** Smallest first; deny before review at the same size. */
-const sorted = (limits: readonly Limit[]) => [...limits].sort((a, b) => a.rows - b.rows || a.bytes - b.bytes || (a.then === b.then ? 0 : a.then === 'deny' ? -1 : 1))
+const sorted = (limits: readonly Limit[]) =>
+  [...limits].sort((a, b) => a.rows - b.rows || a.bytes - b.bytes || (a.then === b.then ? 0 : a.then === 'deny' ? -1 : 1))
 
-const deniesOf = (policies: readonly PolicyRules[], detector: RequestDetector) => policies.flatMap(policy => policy.deny.map(rule => compileDeny(policy, rule, detector)))
-const reviewsOf = (policies: readonly PolicyRules[], agent: boolean) => policies.flatMap(policy => policy.review.map(rule => compileReview(policy, rule, agent)))
+const deniesOf = (policies: readonly PolicyRules[], detector: RequestDetector) =>
+  policies.flatMap(policy => policy.deny.map(rule => compileDeny(policy, rule, detector)))
+const reviewsOf = (policies: readonly PolicyRules[], agent: boolean) =>
+  policies.flatMap(policy => policy.review.map(rule => compileReview(policy, rule, agent)))
 
 function masksOf(policies: readonly PolicyRules[]): FieldRule[] {
-  return policies.flatMap(policy => policy.mask.flatMap(mask => mask.fields.map(text => parseFieldPattern(text)).filter(pattern => pattern !== null)
-    .map(pattern => ({ pattern, rule: `${policy.name}/${mask.name}`, mask: { ...mask, with: enforceable(mask.with) } }))))
+  return policies.flatMap(policy =>
+    policy.mask.flatMap(mask =>
+      mask.fields
+        .map(text => parseFieldPattern(text))
+        .filter(pattern => pattern !== null)
+        .map(pattern => ({ pattern, rule: `${policy.name}/${mask.name}`, mask: { ...mask, with: enforceable(mask.with) } })),
+    ),
+  )
 }
 
 /** One rule per detector: the strongest. */
 function detectorsOf(policies: readonly PolicyRules[]): DetectorRule[] {
   const found = new Map<string, DetectorRule>()
-  for (const policy of policies) for (const mask of policy.mask) for (const detector of mask.detect) {
-    const rule = { rule: `${policy.name}/${mask.name}`, detector: detector.name, pattern: detector.pattern, with: enforceable(mask.with) }
-    const key = `${detector.name}\n${detector.pattern ?? ''}`
-    const other = found.get(key)
-    if (other === undefined || isStronger(rule.with, other.with)) found.set(key, rule)
-  }
+  for (const policy of policies)
+    for (const mask of policy.mask)
+      for (const detector of mask.detect) {
+        const rule = { rule: `${policy.name}/${mask.name}`, detector: detector.name, pattern: detector.pattern, with: enforceable(mask.with) }
+        const key = `${detector.name}\n${detector.pattern ?? ''}`
+        const other = found.get(key)
+        if (other === undefined || isStronger(rule.with, other.with)) found.set(key, rule)
+      }
   return [...found.values()]
 }
 
@@ -223,14 +268,20 @@ function fewestLookups(masks: readonly FieldRule[]): ColumnMask['lookups'] {
 }
 
 function maskKeyOf(masks: readonly FieldRule[], detectors: readonly DetectorRule[], denies: readonly Deny[]): string {
-  const parts = [masks.map(mask => [mask.pattern.text, mask.rule, mask.mask.with, mask.mask.lookups]), detectors, denies.filter(isFieldsAlone).map(rule => [rule.id, rule.message, rule.fields.map(field => field.text)])]
+  const parts = [
+    masks.map(mask => [mask.pattern.text, mask.rule, mask.mask.with, mask.mask.lookups]),
+    detectors,
+    denies.filter(isFieldsAlone).map(rule => [rule.id, rule.message, rule.fields.map(field => field.text)]),
+  ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
 function closedBecause(resource: Resource, filters: readonly Filter[]): Grant['closed'] {
   if (resource.refused) return { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` }
   const filter = filters[0]
-  return filter === undefined ? null : { rule: filter.rule, message: `rule ${filter.rule} filters rows of ${filter.table}, which is not enforced yet: nothing is opened unfiltered` }
+  return filter === undefined
+    ? null
+    : { rule: filter.rule, message: `rule ${filter.rule} filters rows of ${filter.table}, which is not enforced yet: nothing is opened unfiltered` }
 }
 
 function needsOf(allows: readonly Allow[], classOf: ClassOf): 'read' | 'write' | 'admin' {
@@ -240,39 +291,4 @@ function needsOf(allows: readonly Allow[], classOf: ClassOf): 'read' | 'write' |
     needs = Math.max(needs, access === 'session' || access === 'read' ? 0 : access === 'write' ? 1 : 2)
   }
   return NEEDS[needs] ?? 'admin'
-}
-
-function notUnderstood(effect: Effect | null, cacheable: boolean): Judgement {
-  return { kind: 'deny', rule: 'not-understood', message: `not understood, so refused: ${effect?.reason ?? 'what this does is not known'}`, hint: 'say it in a plainer form', cacheable }
-}
-
-function denied(rule: Deny, why: string, effect: Effect, cacheable: boolean): Judgement {
-  const message = `rule ${rule.id} refuses this: ${rule.message ?? why}`
-  const hint = rule.condition?.asksBounded === true && !effect.bounded ? 'add a WHERE that compares a key with given values'
-    : rule.fields.length > 0 ? 'name only the columns you need, without that one'
-    : rule.detect.length > 0 ? 'leave such values out'
-    : rule.condition !== null ? `it is refused when ${rule.condition.text}` : `ask whoever looks after policy ${rule.policy}, or do it without ${effect.operation}`
-  return { kind: 'deny', rule: rule.id, message, hint, cacheable }
-}
-
-function notAllowed(effect: Effect, conditional: readonly Allow[], allows: readonly Allow[], cacheable: boolean): Judgement {
-  const allowed = [...new Set(allows.flatMap(rule => rule.operations ?? []))]
-  const only = conditional.map(rule => rule.condition).find(condition => condition !== null)
-  const hint = only !== undefined && only !== null ? (only.asksBounded && !effect.bounded ? `add a WHERE that compares a key with given values (${only.text})` : `allowed only when ${only.text}`) : `allowed here: ${allowed.slice(0, 20).join(', ')}${allowed.length > 20 ? ', …' : ''}`
-  return { kind: 'deny', rule: 'no-policy', message: `no policy allows ${effect.operation} (${effect.access})${effect.reason === undefined ? '' : `: ${effect.reason}`}`, hint, cacheable }
-}
-
-/** Several reviews become one by what all accept: reviewers in every list, the shortest time, and no waiting if one says so. */
-function reviewed(reviews: readonly { rule: Review; why: string; effect: Effect }[], limits: readonly Limit[], cacheable: boolean): Judgement {
-  const [first, ...others] = reviews
-  if (first === undefined) throw new Error('a review without a rule')
-  const terms = others.reduce<ReviewTerms>((both, { rule: { terms: next } }) => ({
-    reviewers: { groups: both.reviewers.groups.filter(name => next.reviewers.groups.includes(name)), users: both.reviewers.users.filter(name => next.reviewers.users.includes(name)) },
-    withinMs: Math.min(both.withinMs, next.withinMs), wait: both.wait === 'refuse' ? 'refuse' : next.wait,
-  }), first.rule.terms)
-  const rules = reviews.map(({ rule }) => rule.id).join(', ')
-  if (terms.reviewers.groups.length + terms.reviewers.users.length === 0) {
-    return { kind: 'deny', rule: rules, message: `rules ${rules} each need a review, and no reviewer is in all of their lists`, hint: 'split it, so that each part needs one review', cacheable }
-  }
-  return { kind: 'review', rule: first.rule.id, message: `rule ${rules} needs a review: ${first.rule.message ?? first.why}`, terms, limits, cacheable }
 }

@@ -20,7 +20,10 @@ export class SlidingWindow {
   take(ask: number, nowMs: number): number {
     const left = this.left(nowMs)
     const granted = Math.max(0, Math.min(ask, left))
-    if (granted > 0) { const slice = this.#slice(nowMs); this.#taken.set(slice, (this.#taken.get(slice) ?? 0) + granted) }
+    if (granted > 0) {
+      const slice = this.#slice(nowMs)
+      this.#taken.set(slice, (this.#taken.get(slice) ?? 0) + granted)
+    }
     return granted
   }
   /** What was taken at `takenMs` and not used. */
@@ -32,21 +35,33 @@ export class SlidingWindow {
   left(nowMs: number): number {
     const oldest = this.#slice(nowMs) - Math.ceil(this.perMs / this.#sliceMs)
     let used = 0
-    for (const [slice, taken] of this.#taken) if (slice < oldest) this.#taken.delete(slice); else used += taken
+    for (const [slice, taken] of this.#taken)
+      if (slice < oldest) this.#taken.delete(slice)
+      else used += taken
     return Math.max(0, this.most - used)
   }
   /** When something taken now comes free again, at the latest. */
-  freeAtMs(nowMs: number): number { return (this.#slice(nowMs) + Math.ceil(this.perMs / this.#sliceMs) + 1) * this.#sliceMs }
+  freeAtMs(nowMs: number): number {
+    return (this.#slice(nowMs) + Math.ceil(this.perMs / this.#sliceMs) + 1) * this.#sliceMs
+  }
   /** Whether nothing is counted any more: it can be forgotten. */
-  isIdle(nowMs: number): boolean { return this.left(nowMs) === this.most }
-  #slice(nowMs: number): number { return Math.floor(nowMs / this.#sliceMs) }
+  isIdle(nowMs: number): boolean {
+    return this.left(nowMs) === this.most
+  }
+  #slice(nowMs: number): number {
+    return Math.floor(nowMs / this.#sliceMs)
+  }
 }
 
 /** Part of an account that a worker holds, so that small answers ask nobody. */
 export class Holding {
   #held = 0
-  get held(): number { return this.#held }
-  add(granted: number): void { this.#held += Math.max(0, granted) }
+  get held(): number {
+    return this.#held
+  }
+  add(granted: number): void {
+    this.#held += Math.max(0, granted)
+  }
   /** Between 0 and `ask`, out of what is held. */
   take(ask: number): number {
     const granted = Math.max(0, Math.min(ask, this.#held))
@@ -54,7 +69,11 @@ export class Holding {
     return granted
   }
   /** Empties it: what must be given back to the account. */
-  release(): number { const all = this.#held; this.#held = 0; return all }
+  release(): number {
+    const all = this.#held
+    this.#held = 0
+    return all
+  }
 }
 
 /** How much to lease at a time: little enough that workers don't starve each other, enough to ask rarely. */

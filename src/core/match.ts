@@ -9,18 +9,22 @@ const isNamed = (entry: Named, name: string, issuer: string) => entry.name === n
 
 /** Matches if any of its keys does. */
 export function matchesWho(who: Who, identity: Identity): boolean {
-  return who.any
-    || who.users.some(user => isNamed(user, identity.subject, identity.issuer))
-    || who.groups.some(group => identity.groups.some(name => isNamed(group, name, identity.issuer)))
-    || (identity.agent && (who.agents === 'any' || who.agents.some(agent => isNamed(agent, identity.subject, identity.issuer))))
-    || who.issuers.includes(identity.issuer)
+  return (
+    who.any ||
+    who.users.some(user => isNamed(user, identity.subject, identity.issuer)) ||
+    who.groups.some(group => identity.groups.some(name => isNamed(group, name, identity.issuer))) ||
+    (identity.agent && (who.agents === 'any' || who.agents.some(agent => isNamed(agent, identity.subject, identity.issuer)))) ||
+    who.issuers.includes(identity.issuer)
+  )
 }
 
 /** Every key must match; within a list, any. */
 export function matchesScope(on: Scope, resource: Resource): boolean {
-  return (on.resources === null || on.resources.includes(resource.name))
-    && (on.protocols === null || on.protocols.includes(resource.protocol))
-    && Object.entries(on.labels).every(([key, values]) => Object.hasOwn(resource.labels, key) && values.includes(resource.labels[key] ?? ''))
+  return (
+    (on.resources === null || on.resources.includes(resource.name)) &&
+    (on.protocols === null || on.protocols.includes(resource.protocol)) &&
+    Object.entries(on.labels).every(([key, values]) => Object.hasOwn(resource.labels, key) && values.includes(resource.labels[key] ?? ''))
+  )
 }
 
 /** `sql.drop` covers `sql.drop` and `sql.drop.table`, not `sql.dropped`; a class covers all that is of it. */
@@ -60,7 +64,8 @@ export function parseFieldPattern(text: string): FieldPattern | null {
   }
 }
 
-const unquote = (segment: string) => segment.startsWith('"') ? { name: segment.slice(1, -1).replaceAll('""', '"'), quoted: true } : { name: segment, quoted: false }
+const unquote = (segment: string) =>
+  segment.startsWith('"') ? { name: segment.slice(1, -1).replaceAll('""', '"'), quoted: true } : { name: segment, quoted: false }
 const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 function segmentOf(text: string): Segment {
@@ -81,9 +86,13 @@ const wildcard = (name: string) => name.split(/\*+/).map(escape).join('[^]*')
 function joinedPattern(names: readonly string[]): RegExp {
   // Leading stars say only that something stands before.
   const first = Math.min(names.findIndex(text => !/^\*+$/.test(text)) >>> 0, names.length - 1)
-  const forms = (fold: boolean) => names.slice(first).map(text => {
-    const { name, quoted } = unquote(text)
-    return quoted ? escape(name) : wildcard(fold ? name.toLowerCase() : name)
-  }).join('\\.')
+  const forms = (fold: boolean) =>
+    names
+      .slice(first)
+      .map(text => {
+        const { name, quoted } = unquote(text)
+        return quoted ? escape(name) : wildcard(fold ? name.toLowerCase() : name)
+      })
+      .join('\\.')
   return new RegExp(`${first > 0 ? '\\.' : '(?:^|\\.)'}(?:${forms(false)}|${forms(true)})$`, 'su')
 }

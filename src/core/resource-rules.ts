@@ -28,9 +28,13 @@ const WITH_LOGIN: readonly string[] = ['postgres', 'mysql']
 const text = z.string().min(1).max(4_000)
 /** `{ env }`, `{ file }`, `{ store }`, or `none`. */
 export const secretSource = z.unknown().transform((value, context): SecretSource => {
-  const refuse = (message: string, key?: string): never => { context.addIssue({ code: 'custom', message, ...(key === undefined ? {} : { path: [key] }) }); return z.NEVER }
+  const refuse = (message: string, key?: string): never => {
+    context.addIssue({ code: 'custom', message, ...(key === undefined ? {} : { path: [key] }) })
+    return z.NEVER
+  }
   if (value === 'none' || value === undefined || value === null) return { kind: 'none' }
-  if (typeof value !== 'object' || Array.isArray(value)) return refuse('a secret is not written here: say where it comes from, { env: NAME }, { file: PATH } or { store: NAME }')
+  if (typeof value !== 'object' || Array.isArray(value))
+    return refuse('a secret is not written here: say where it comes from, { env: NAME }, { file: PATH } or { store: NAME }')
   const entries = Object.entries(value)
   const [kind, from] = entries[0] ?? []
   if (kind === undefined || entries.length !== 1) return refuse('one source: { env }, { file } or { store }')
@@ -42,51 +46,92 @@ export const secretSource = z.unknown().transform((value, context): SecretSource
   return refuse('not a source known here: { env }, { file } or { store }', kind)
 })
 const file = z.strictObject({ file: text })
-const pem = z.union([file, z.strictObject({ pem: z.string().max(CA_CHARS_MAX).includes('-----BEGIN CERTIFICATE-----', { message: 'not a certificate in PEM' }) })])
-const credential = z.strictObject({
-  username: z.string().min(1).max(200).refine(value => !value.includes('\0'), 'holds a zero byte').optional(), password: secretSource.optional(),
-  key: secretSource.optional(), bearer: secretSource.optional(), basic: z.strictObject({ username: text, password: secretSource }).optional(),
-  header: z.strictObject({ name: text, value: secretSource }).optional(), query: z.strictObject({ name: text, value: secretSource }).optional(),
-  mtls: z.strictObject({ cert: file, key: secretSource }).optional(), oauth2: z.record(z.string(), z.unknown()).optional(),
-  access_key: secretSource.optional(), secret_key: secretSource.optional(),
-}).refine(value => Object.keys(value).length > 0, 'says nothing: username, password')
-const classes = z.strictObject({ read: credential.optional(), write: credential.optional(), admin: credential.optional() }).refine(value => Object.keys(value).length > 0, 'names no class: read, write or admin')
-const isByClass = (value: unknown): value is z.infer<typeof classes> => typeof value === 'object' && value !== null && ['read', 'write', 'admin'].some(key => Object.hasOwn(value, key))
+const pem = z.union([
+  file,
+  z.strictObject({ pem: z.string().max(CA_CHARS_MAX).includes('-----BEGIN CERTIFICATE-----', { message: 'not a certificate in PEM' }) }),
+])
+const credential = z
+  .strictObject({
+    username: z
+      .string()
+      .min(1)
+      .max(200)
+      .refine(value => !value.includes('\0'), 'holds a zero byte')
+      .optional(),
+    password: secretSource.optional(),
+    key: secretSource.optional(),
+    bearer: secretSource.optional(),
+    basic: z.strictObject({ username: text, password: secretSource }).optional(),
+    header: z.strictObject({ name: text, value: secretSource }).optional(),
+    query: z.strictObject({ name: text, value: secretSource }).optional(),
+    mtls: z.strictObject({ cert: file, key: secretSource }).optional(),
+    oauth2: z.record(z.string(), z.unknown()).optional(),
+    access_key: secretSource.optional(),
+    secret_key: secretSource.optional(),
+  })
+  .refine(value => Object.keys(value).length > 0, 'says nothing: username, password')
+const classes = z
+  .strictObject({ read: credential.optional(), write: credential.optional(), admin: credential.optional() })
+  .refine(value => Object.keys(value).length > 0, 'names no class: read, write or admin')
+const isByClass = (value: unknown): value is z.infer<typeof classes> =>
+  typeof value === 'object' && value !== null && ['read', 'write', 'admin'].some(key => Object.hasOwn(value, key))
 const duration = durationMs.refine(value => value >= 1_000, 'at least 1s')
 const scalar = z.union([z.string().max(200), z.number().transform(String), z.boolean().transform(String)])
 
-export const resourceSchema = z.strictObject({
-  name, protocol: z.enum(PROTOCOLS),
-  address: z.union([address.transform(one => [one]), z.array(address).min(1).max(ADDRESSES_MAX)]),
-  database: text.optional(),
-  databases: z.union([z.literal('any'), z.array(text).max(1_000)]).default([]),
-  tls: z.enum(['verify-full', 'verify-ca', 'require', 'disable']).optional(),
-  ca: pem.optional(),
-  credential: either(value => value === 'none', z.literal('none').transform(() => null), either(isByClass, classes, credential)).optional(),
-  host_key: file.optional(),
-  attribution: z.enum(['application_name', 'set_role', 'none']).default('application_name'),
-  tags: z.record(label, z.array(text).max(1_000)).default({}),
-  functions: z.array(z.string().max(400).regex(/^[^\s().]+\.[^\s().]+\([^()]*\)$/, 'a signature: schema.name(type, …)')).max(10_000).default([]),
-  limits: z.strictObject({ statement: duration.default(STATEMENT_MS), idle: duration.default(IDLE_MS), sessions: count.min(1).default(SESSIONS_PER_IDENTITY) }).prefault({}),
-  labels: z.record(label, scalar).default({}),
-  connector: name.optional(),
-  record: z.enum(['sync', 'balanced', 'kernel']).default('balanced'),
-  retain: durationMs.refine(value => value >= 1_000 && value <= RETAIN_MAX_MS, 'between 1s and 36500d').default(RETAIN_MS),
-  session: z.strictObject({ max: duration }).optional(),
-}).superRefine((resource, context) => {
-  const only = (key: string, given: unknown, protocols: readonly string[]) => {
-    if (given !== undefined && !protocols.includes(resource.protocol)) context.addIssue({ code: 'custom', path: [key], message: `not for protocol ${resource.protocol}, only for ${protocols.join(', ')}` })
-  }
-  only('database', resource.database, WITH_DATABASE)
-  only('host_key', resource.host_key, ['ssh'])
-  only('functions', resource.functions.length > 0 ? true : undefined, ['postgres', 'mysql'])
-  if (resource.protocol === 'postgres' && resource.database === undefined) context.addIssue({ code: 'custom', path: [], message: 'missing `database`' })
-  if (WITH_LOGIN.includes(resource.protocol) && (resource.credential ?? null) === null) context.addIssue({ code: 'custom', path: resource.credential === undefined ? [] : ['credential'], message: 'missing `credential` with a `username`' })
-  if (WITH_LOGIN.includes(resource.protocol)) for (const [path, one] of credentialsOf(resource.credential)) {
-    if (one.username === undefined) context.addIssue({ code: 'custom', path, message: 'missing `username`' })
-    for (const key of Object.keys(one)) if (key !== 'username' && key !== 'password') context.addIssue({ code: 'custom', path: [...path, key], message: `not for protocol ${resource.protocol}: username and password` })
-  }
-})
+export const resourceSchema = z
+  .strictObject({
+    name,
+    protocol: z.enum(PROTOCOLS),
+    address: z.union([address.transform(one => [one]), z.array(address).min(1).max(ADDRESSES_MAX)]),
+    database: text.optional(),
+    databases: z.union([z.literal('any'), z.array(text).max(1_000)]).default([]),
+    tls: z.enum(['verify-full', 'verify-ca', 'require', 'disable']).optional(),
+    ca: pem.optional(),
+    credential: either(
+      value => value === 'none',
+      z.literal('none').transform(() => null),
+      either(isByClass, classes, credential),
+    ).optional(),
+    host_key: file.optional(),
+    attribution: z.enum(['application_name', 'set_role', 'none']).default('application_name'),
+    tags: z.record(label, z.array(text).max(1_000)).default({}),
+    functions: z
+      .array(
+        z
+          .string()
+          .max(400)
+          .regex(/^[^\s().]+\.[^\s().]+\([^()]*\)$/, 'a signature: schema.name(type, …)'),
+      )
+      .max(10_000)
+      .default([]),
+    limits: z
+      .strictObject({ statement: duration.default(STATEMENT_MS), idle: duration.default(IDLE_MS), sessions: count.min(1).default(SESSIONS_PER_IDENTITY) })
+      .prefault({}),
+    labels: z.record(label, scalar).default({}),
+    connector: name.optional(),
+    record: z.enum(['sync', 'balanced', 'kernel']).default('balanced'),
+    retain: durationMs.refine(value => value >= 1_000 && value <= RETAIN_MAX_MS, 'between 1s and 36500d').default(RETAIN_MS),
+    session: z.strictObject({ max: duration }).optional(),
+  })
+  .superRefine((resource, context) => {
+    const only = (key: string, given: unknown, protocols: readonly string[]) => {
+      if (given !== undefined && !protocols.includes(resource.protocol))
+        context.addIssue({ code: 'custom', path: [key], message: `not for protocol ${resource.protocol}, only for ${protocols.join(', ')}` })
+    }
+    only('database', resource.database, WITH_DATABASE)
+    only('host_key', resource.host_key, ['ssh'])
+    only('functions', resource.functions.length > 0 ? true : undefined, ['postgres', 'mysql'])
+    if (resource.protocol === 'postgres' && resource.database === undefined) context.addIssue({ code: 'custom', path: [], message: 'missing `database`' })
+    if (WITH_LOGIN.includes(resource.protocol) && (resource.credential ?? null) === null)
+      context.addIssue({ code: 'custom', path: resource.credential === undefined ? [] : ['credential'], message: 'missing `credential` with a `username`' })
+    if (WITH_LOGIN.includes(resource.protocol))
+      for (const [path, one] of credentialsOf(resource.credential)) {
+        if (one.username === undefined) context.addIssue({ code: 'custom', path, message: 'missing `username`' })
+        for (const key of Object.keys(one))
+          if (key !== 'username' && key !== 'password')
+            context.addIssue({ code: 'custom', path: [...path, key], message: `not for protocol ${resource.protocol}: username and password` })
+      }
+  })
 export type ResourceRead = z.infer<typeof resourceSchema>
 type CredentialRead = z.infer<typeof credential>
 
@@ -106,26 +151,49 @@ export function parseResource(value: unknown, options: ResourceOptions = { origi
 
 /** Resources of a larger document; mistakes are added to the list. */
 export function readResources(source: Source, path: Path, value: unknown, mistakes: ConfigInvalid[], options: ResourceOptions, alone = false): Resource[] {
-  const read = alone ? [parseWith(resourceSchema, source, mistakes, path, (value as readonly unknown[])[0])] : parseWith(z.array(resourceSchema).max(RESOURCES_MAX), source, mistakes, path, value)
+  const read = alone
+    ? [parseWith(resourceSchema, source, mistakes, path, (value as readonly unknown[])[0])]
+    : parseWith(z.array(resourceSchema).max(RESOURCES_MAX), source, mistakes, path, value)
   const resources: Resource[] = []
   for (const [index, one] of (read ?? []).entries()) {
     if (one === null) continue
     const under = alone ? path : [...path, index]
-    if (resources.some(other => other.name === one.name)) mistakes.push(new ConfigInvalid(`a second resource named \`${one.name}\``, source.locate([...under, 'name'])))
-    resources.push(resourceOf(one, options, (keys, message) => { mistakes.push(new ConfigInvalid(message, source.locate([...under, ...keys]))) }))
+    if (resources.some(other => other.name === one.name))
+      mistakes.push(new ConfigInvalid(`a second resource named \`${one.name}\``, source.locate([...under, 'name'])))
+    resources.push(
+      resourceOf(one, options, (keys, message) => {
+        mistakes.push(new ConfigInvalid(message, source.locate([...under, ...keys])))
+      }),
+    )
   }
   return resources
 }
 
 function resourceOf(read: ResourceRead, options: ResourceOptions, mistake: (path: Path, message: string) => void): Resource {
-  if (options.origin === 'store') for (const [path, one] of credentialsOf(read.credential)) for (const [key, value] of Object.entries(one)) {
-    if (isSource(value) && value.kind !== 'store' && value.kind !== 'none') mistake([...path, key], 'a resource registered here takes its secrets from the store: { store: NAME }')
-  }
+  if (options.origin === 'store')
+    for (const [path, one] of credentialsOf(read.credential))
+      for (const [key, value] of Object.entries(one)) {
+        if (isSource(value) && value.kind !== 'store' && value.kind !== 'none')
+          mistake([...path, key], 'a resource registered here takes its secrets from the store: { store: NAME }')
+      }
   return {
-    name: read.name, protocol: read.protocol, addresses: read.address, database: read.database ?? null, databases: read.databases,
-    tls: read.tls ?? defaultTls(read), ca: caOf(read, options, mistake), credentials: credentialsByClass(read, options.folder), attribution: read.attribution, functions: read.functions,
-    limits: { statementMs: read.limits.statement, idleMs: read.limits.idle, sessions: read.limits.sessions }, labels: read.labels, record: read.record, retainMs: read.retain,
-    sessionMaxMs: read.session?.max ?? 0, origin: options.origin, refused: refusedBecause(read),
+    name: read.name,
+    protocol: read.protocol,
+    addresses: read.address,
+    database: read.database ?? null,
+    databases: read.databases,
+    tls: read.tls ?? defaultTls(read),
+    ca: caOf(read, options, mistake),
+    credentials: credentialsByClass(read, options.folder),
+    attribution: read.attribution,
+    functions: read.functions,
+    limits: { statementMs: read.limits.statement, idleMs: read.limits.idle, sessions: read.limits.sessions },
+    labels: read.labels,
+    record: read.record,
+    retainMs: read.retain,
+    sessionMaxMs: read.session?.max ?? 0,
+    origin: options.origin,
+    refused: refusedBecause(read),
   }
 }
 
@@ -135,12 +203,15 @@ function refusedBecause(read: ResourceRead): string | null {
   return read.connector === undefined ? null : `connectors are not built yet (${read.connector})`
 }
 
-const defaultTls = (read: ResourceRead): TlsMode => read.address.every(isLoopback) ? 'disable' : 'verify-full'
+const defaultTls = (read: ResourceRead): TlsMode => (read.address.every(isLoopback) ? 'disable' : 'verify-full')
 
 function caOf(read: ResourceRead, options: ResourceOptions, mistake: (path: Path, message: string) => void): string | null {
   if (read.ca === undefined) return null
   if ('pem' in read.ca) return read.ca.pem
-  if (options.origin === 'store') { mistake(['ca'], 'a resource registered here brings its certificate along: { pem: … }'); return null }
+  if (options.origin === 'store') {
+    mistake(['ca'], 'a resource registered here brings its certificate along: { pem: … }')
+    return null
+  }
   // What can't be opened yet needs nothing from the disk yet.
   if (!PROTOCOLS_BUILT.includes(read.protocol)) return null
   const path = resolve(options.folder, read.ca.file)
@@ -148,7 +219,9 @@ function caOf(read: ResourceRead, options: ResourceOptions, mistake: (path: Path
     const content = readFileSync(path, 'utf8')
     if (content.length <= CA_CHARS_MAX && content.includes('-----BEGIN CERTIFICATE-----')) return content
     mistake(['ca', 'file'], `${path} holds no certificate in PEM`)
-  } catch { mistake(['ca', 'file'], `${path} can't be read`) }
+  } catch {
+    mistake(['ca', 'file'], `${path} can't be read`)
+  }
   return null
 }
 
@@ -158,11 +231,16 @@ function credentialsByClass(read: ResourceRead, folder: string): Credentials {
   if (read.credential === undefined || read.credential === null) return {}
   if (!isByClass(read.credential)) return { admin: login(read.credential) }
   const { read: reading, write, admin } = read.credential
-  return { ...(reading === undefined ? {} : { read: login(reading) }), ...(write === undefined ? {} : { write: login(write) }), ...(admin === undefined ? {} : { admin: login(admin) }) }
+  return {
+    ...(reading === undefined ? {} : { read: login(reading) }),
+    ...(write === undefined ? {} : { write: login(write) }),
+    ...(admin === undefined ? {} : { admin: login(admin) }),
+  }
 }
 
 /** Relative files are relative to the folder of the declaration. */
-export const placed = (source: SecretSource, folder: string): SecretSource => source.kind === 'file' ? { kind: 'file', path: resolve(folder, source.path) } : source
+export const placed = (source: SecretSource, folder: string): SecretSource =>
+  source.kind === 'file' ? { kind: 'file', path: resolve(folder, source.path) } : source
 
 const isSource = (value: unknown): value is SecretSource => typeof value === 'object' && value !== null && 'kind' in value
 
@@ -170,5 +248,5 @@ const isSource = (value: unknown): value is SecretSource => typeof value === 'ob
 function credentialsOf(read: ResourceRead['credential']): [string[], CredentialRead][] {
   if (read === undefined || read === null) return []
   if (!isByClass(read)) return [[['credential'], read]]
-  return Object.entries(read).flatMap(([key, one]) => one === undefined ? [] : [[['credential', key], one] as [string[], CredentialRead]])
+  return Object.entries(read).flatMap(([key, one]) => (one === undefined ? [] : [[['credential', key], one] as [string[], CredentialRead]]))
 }

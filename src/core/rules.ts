@@ -68,19 +68,37 @@ export interface Allow extends Rule {
   /** Each name with the strongest class it allows; a class allows itself, whatever the operation. */
   readonly ceilings: readonly { readonly name: string; readonly isClass: boolean; readonly rank: number }[]
 }
-export interface Deny extends Rule { readonly kind: 'deny'; readonly fields: readonly FieldPattern[]; readonly detect: readonly Finder[]; readonly limit: Limit | null }
-export interface Review extends Rule { readonly kind: 'review'; readonly terms: ReviewTerms; readonly limit: Limit | null }
-interface Finder { readonly name: string; readonly find: ((text: string) => boolean) | null }
+export interface Deny extends Rule {
+  readonly kind: 'deny'
+  readonly fields: readonly FieldPattern[]
+  readonly detect: readonly Finder[]
+  readonly limit: Limit | null
+}
+export interface Review extends Rule {
+  readonly kind: 'review'
+  readonly terms: ReviewTerms
+  readonly limit: Limit | null
+}
+interface Finder {
+  readonly name: string
+  readonly find: ((text: string) => boolean) | null
+}
 
 /** For rules that restrict: a class also covers what is of it by name, though this statement counts as more (a DELETE that calls an unknown function). */
-export const covers = (rule: Rule, operation: string, access: Access) => rule.operations === null || rule.operations.some(name => coversOperation(name, operation, access) || name === classOf(operation))
+export const covers = (rule: Rule, operation: string, access: Access) =>
+  rule.operations === null || rule.operations.some(name => coversOperation(name, operation, access) || name === classOf(operation))
 
 /** Whether a rule that restricts applies: an error in its condition means yes. */
 export function restricts(rule: Deny | Review, question: Question, effect: Effect): Match {
   if (!covers(rule, effect.operation, effect.access)) return null
   let why = rule.operations === null ? '' : `it does ${effect.operation}${named(effect)}`
   if (rule.condition !== null) {
-    try { if (!rule.condition.holds(question.facts(effect))) return null; why = `${rule.condition.text} holds for ${effect.operation}${named(effect)}` } catch { why = `its condition could not be evaluated for ${effect.operation}` }
+    try {
+      if (!rule.condition.holds(question.facts(effect))) return null
+      why = `${rule.condition.text} holds for ${effect.operation}${named(effect)}`
+    } catch {
+      why = `its condition could not be evaluated for ${effect.operation}`
+    }
   }
   if (rule.kind === 'deny' && rule.fields.length > 0) {
     const column = effect.columns.find(path => rule.fields.some(pattern => pattern.coversJoined(path)))
@@ -96,29 +114,42 @@ export function restricts(rule: Deny | Review, question: Question, effect: Effec
 }
 
 /** By class, or by name as far as that name's own class goes: `sql.select` does not cover a SELECT that counts as admin. */
-export const coversForAllow = (rule: Allow, operation: string, access: Access) => access !== 'unknown'
-  && rule.ceilings.some(({ name, isClass, rank }) => isClass ? name === access : ACCESS_RANK[access] <= rank && coversOperation(name, operation, access))
+export const coversForAllow = (rule: Allow, operation: string, access: Access) =>
+  access !== 'unknown' &&
+  rule.ceilings.some(({ name, isClass, rank }) => (isClass ? name === access : ACCESS_RANK[access] <= rank && coversOperation(name, operation, access)))
 
 /** Whether a rule that allows applies: an error in its condition means no. */
 export function permits(rule: Allow, question: Question, effect: Effect): Match {
   if (!coversForAllow(rule, effect.operation, effect.access)) return null
   if (rule.condition === null) return NO_CONDITION
-  try { return rule.condition.holds(question.facts(effect)) ? { why: rule.condition.text } : null } catch { return null }
+  try {
+    return rule.condition.holds(question.facts(effect)) ? { why: rule.condition.text } : null
+  } catch {
+    return null
+  }
 }
 
-const named = (effect: Effect) => effect.objects === 'unknown' || effect.objects.length === 0 ? '' : ` on ${effect.objects.slice(0, 3).join(', ')}${effect.objects.length > 3 ? ', …' : ''}`
+const named = (effect: Effect) =>
+  effect.objects === 'unknown' || effect.objects.length === 0 ? '' : ` on ${effect.objects.slice(0, 3).join(', ')}${effect.objects.length > 3 ? ', …' : ''}`
 
 /** Names the detector, never the value. */
 function detected(finders: readonly Finder[], question: Question): string | null {
   let complete = true
   for (const text of texts(question)) {
-    if (text === null || text.length > DETECT_CHARS_MAX) { complete = false; continue }
+    if (text === null || text.length > DETECT_CHARS_MAX) {
+      complete = false
+      continue
+    }
     for (const finder of finders) {
       if (finder.find === null) return `values like ${finder.name} can't be looked for here`
-      try { if (finder.find(text)) return `it carries a value that looks like ${finder.name}` } catch { complete = false }
+      try {
+        if (finder.find(text)) return `it carries a value that looks like ${finder.name}`
+      } catch {
+        complete = false
+      }
     }
   }
-  return complete ? null : 'it is too large or of a kind that can\'t be searched for values'
+  return complete ? null : "it is too large or of a kind that can't be searched for values"
 }
 
 /** Everything the client wrote: the text and each parameter; null where that can't be read as text. */
@@ -126,16 +157,34 @@ function* texts(question: Question): Generator<string | null> {
   yield question.statement.text
   for (const value of question.parameters ?? []) {
     if (typeof value === 'string') yield value
-    else if (value instanceof Uint8Array) yield value.length > DETECT_CHARS_MAX ? null : Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8')
+    else if (value instanceof Uint8Array)
+      yield value.length > DETECT_CHARS_MAX ? null : Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8')
     else if (typeof value === 'number' || typeof value === 'bigint') yield String(value)
-    else if (typeof value === 'object' && value !== null) { try { yield JSON.stringify(value) ?? null } catch { yield null } }
+    else if (typeof value === 'object' && value !== null) {
+      try {
+        yield JSON.stringify(value) ?? null
+      } catch {
+        yield null
+      }
+    }
   }
 }
 
 export function compileAllow(policy: PolicyRules, rule: AllowRule, classes: ClassOf): Allow {
   const condition = rule.when === null ? null : compileCondition(rule.when)
   const ceilings = rule.operations.map(name => ({ name, isClass: (CLASSES as readonly string[]).includes(name), rank: ACCESS_RANK[classes(name) ?? 'admin'] }))
-  return { kind: 'allow', ceilings, id: policy.name, policy: policy.name, at: rule.at, operations: rule.operations, condition, unconditional: condition === null, volatile: condition?.volatile ?? false, message: null }
+  return {
+    kind: 'allow',
+    ceilings,
+    id: policy.name,
+    policy: policy.name,
+    at: rule.at,
+    operations: rule.operations,
+    condition,
+    unconditional: condition === null,
+    volatile: condition?.volatile ?? false,
+    message: null,
+  }
 }
 
 export function compileDeny(policy: PolicyRules, rule: DenyRule, detector: RequestDetector): Deny {
@@ -143,7 +192,12 @@ export function compileDeny(policy: PolicyRules, rule: DenyRule, detector: Reque
   const fields = rule.fields.map(text => parseFieldPattern(text)).filter(pattern => pattern !== null)
   const detect = rule.detect.map(reference => finderOf(reference, detector))
   return {
-    ...base, kind: 'deny', fields, detect, unconditional: base.unconditional && fields.length === 0 && detect.length === 0, volatile: base.volatile || detect.length > 0,
+    ...base,
+    kind: 'deny',
+    fields,
+    detect,
+    unconditional: base.unconditional && fields.length === 0 && detect.length === 0,
+    volatile: base.volatile || detect.length > 0,
     limit: limitOf(base, rule, 'deny', null),
   }
 }
@@ -155,13 +209,23 @@ export function compileReview(policy: PolicyRules, rule: ReviewRule, agent: bool
 }
 
 /** People's clients show notices and hold; an agent is told at once and comes back. */
-export const termsOf = (reviewers: Reviewers, withinMs: number, wait: Wait | null, agent: boolean): ReviewTerms => ({ reviewers, withinMs, wait: wait ?? (agent ? 'refuse' : 'hold') })
+export const termsOf = (reviewers: Reviewers, withinMs: number, wait: Wait | null, agent: boolean): ReviewTerms => ({
+  reviewers,
+  withinMs,
+  wait: wait ?? (agent ? 'refuse' : 'hold'),
+})
 
 function compileRule(policy: PolicyRules, rule: DenyRule | ReviewRule): Omit<Rule, 'kind'> {
   const condition = rule.when === null ? null : compileCondition(rule.when)
   return {
-    id: `${policy.name}/${rule.name}`, policy: policy.name, at: rule.at, operations: rule.operations, condition, unconditional: condition === null,
-    volatile: condition?.volatile ?? false, message: rule.message,
+    id: `${policy.name}/${rule.name}`,
+    policy: policy.name,
+    at: rule.at,
+    operations: rule.operations,
+    condition,
+    unconditional: condition === null,
+    volatile: condition?.volatile ?? false,
+    message: rule.message,
   }
 }
 

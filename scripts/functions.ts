@@ -19,6 +19,9 @@ const builtin: Found = new Map()
 const information: Found = new Map()
 const types: Found = new Map()
 const relations: Found = new Map()
+const sets = new Set<string>()
+const aggregates = new Set<string>()
+const plain = new Set<string>()
 const extensions = new Map<string, Set<string>>(EXTENSIONS.map((name) => [name, new Set()]))
 const add = (to: Found, name: string, version: number): void => { const known = to.get(name); if (known === undefined) to.set(name, new Set([version])); else known.add(version) }
 
@@ -26,13 +29,15 @@ for (const version of ALL_VERSIONS) {
   const server = await startPostgres({ version })
   try {
     // A function with an argument of type internal can't be called by SQL; triggers and handlers neither.
-    const { rows } = await server.sql(`SELECT n.nspname::text AS schema, p.proname::text AS name, p.provolatile::text AS volatility
+    const { rows } = await server.sql(`SELECT n.nspname::text AS schema, p.proname::text AS name, p.provolatile::text AS volatility, p.proretset AS many, p.prokind::text AS kind
       FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
       WHERE n.nspname IN ('pg_catalog', 'information_schema') AND NOT 'internal'::regtype = ANY (p.proargtypes::oid[])
         AND p.prorettype::regtype::text !~ 'handler$|^(internal|trigger|event_trigger)$'`)
-    for (const { schema, name, volatility } of rows as { schema: string; name: string; volatility: string }[]) {
+    for (const { schema, name, volatility, many, kind } of rows as { schema: string; name: string; volatility: string; many: boolean; kind: string }[]) {
       if (exclusionOf(name) !== null) continue
       if (volatility === 'v' && !REVIEWED.has(name)) throw new Error(`nobody has looked at the volatile function ${name} of version ${version}: put it into excluded.ts or REVIEWED`)
+      if (many) sets.add(name)
+      if (kind === 'a') aggregates.add(name); else plain.add(name)
       add(schema === 'pg_catalog' ? builtin : information, name, version)
     }
     for (const { name } of (await server.sql(`SELECT typname::text AS name FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm') AND typname !~ '^_'`)).rows as { name: string }[]) add(types, name, version)
@@ -41,9 +46,9 @@ for (const version of ALL_VERSIONS) {
     for (const { name } of behind) if (exclusionOf(name) !== null) throw new Error(`a built-in operator calls the excluded function ${name}`)
     for (const extension of EXTENSIONS) {
       await server.sql(`CREATE EXTENSION "${extension}"`)
-      const members = await server.sql(`SELECT p.proname::text AS name FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-        JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = '${extension}' AND NOT 'internal'::regtype = ANY (p.proargtypes::oid[])`)
-      for (const { name } of members.rows as { name: string }[]) extensions.get(extension)!.add(name)
+      const members = await server.sql(`SELECT p.proname::text AS name, p.proretset AS many FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+        JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = '${extension}'`)
+      for (const { name, many } of members.rows as { name: string; many: boolean }[]) { extensions.get(extension)!.add(name); if (many) sets.add(name) }
     }
   } finally { await server.stop() }
 }
@@ -74,4 +79,10 @@ ${table('BUILTIN', 'Harmless functions, aggregates and window functions of pg_ca
 ${table('INFORMATION', 'Harmless functions of information_schema.', grouped(information))}
 ${table('TYPES', 'Base, range and multirange types of pg_catalog: \`type(value)\` is a cast.', grouped(types))}
 ${table('RELATIONS', 'Tables and views of pg_catalog.', grouped(relations))}
+/** Functions among all these that may give more than one row. */
+export const SETS = \`
+${wrapped([...sets].sort())}\`
+/** Built-in functions that are aggregates in every overload. */
+export const AGGREGATES = \`
+${wrapped([...aggregates].filter((name) => !plain.has(name)).sort())}\`
 ${table('EXTENSIONS', 'Harmless functions of well-known extensions, by extension.', [...extensions].map(([name, names]) => `  '${name}': \`\n${wrapped([...names].sort())}\`,`).join('\n'))}`)

@@ -246,24 +246,42 @@ pg_stat_checkpointer pg_wait_events`,
 pg_aios pg_shmem_allocations_numa`,
 }
 
+/** Functions among all these that may give more than one row. */
+export const SETS = `
+_pg_expandarray aclexplode each generate_series generate_subscripts json_array_elements json_array_elements_text json_each json_each_text json_object_keys
+json_populate_recordset json_to_recordset jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys jsonb_path_query
+jsonb_path_query_tz jsonb_populate_recordset jsonb_to_recordset pg_available_extension_versions pg_available_extensions pg_cursor pg_extension_update_paths
+pg_get_catalog_foreign_keys pg_get_keywords pg_get_publication_tables pg_get_wait_events pg_listening_channels pg_options_to_table pg_partition_ancestors
+pg_partition_tree pg_prepared_statement pg_show_all_settings pg_snapshot_xip pg_stat_get_io pg_stat_get_slru pg_tablespace_databases pg_timezone_abbrevs
+pg_timezone_abbrevs_abbrevs pg_timezone_abbrevs_zone pg_timezone_names pgp_armor_headers regexp_matches regexp_split_to_table skeys string_to_table svals
+ts_debug ts_parse ts_token_type txid_snapshot_xip unnest`
+/** Built-in functions that are aggregates in every overload. */
+export const AGGREGATES = `
+any_value array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count covar_pop covar_samp every json_agg json_agg_strict json_object_agg
+json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict jsonb_agg jsonb_agg_strict jsonb_object_agg jsonb_object_agg_strict
+jsonb_object_agg_unique jsonb_object_agg_unique_strict max min mode percentile_cont percentile_disc range_agg range_intersect_agg regr_avgx regr_avgy
+regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy stddev stddev_pop stddev_samp string_agg sum var_pop var_samp variance xmlagg`
 /** Harmless functions of well-known extensions, by extension. */
 export const EXTENSIONS: Readonly<Record<string, string>> = {
   'pg_trgm': `
-gtrgm_in gtrgm_out set_limit show_limit show_trgm similarity similarity_dist similarity_op strict_word_similarity strict_word_similarity_commutator_op
-strict_word_similarity_dist_commutator_op strict_word_similarity_dist_op strict_word_similarity_op word_similarity word_similarity_commutator_op
-word_similarity_dist_commutator_op word_similarity_dist_op word_similarity_op`,
+gin_extract_query_trgm gin_extract_value_trgm gin_trgm_consistent gin_trgm_triconsistent gtrgm_compress gtrgm_consistent gtrgm_decompress gtrgm_distance
+gtrgm_in gtrgm_options gtrgm_out gtrgm_penalty gtrgm_picksplit gtrgm_same gtrgm_union set_limit show_limit show_trgm similarity similarity_dist
+similarity_op strict_word_similarity strict_word_similarity_commutator_op strict_word_similarity_dist_commutator_op strict_word_similarity_dist_op
+strict_word_similarity_op word_similarity word_similarity_commutator_op word_similarity_dist_commutator_op word_similarity_dist_op word_similarity_op`,
   'pgcrypto': `
 armor crypt dearmor decrypt decrypt_iv digest encrypt encrypt_iv fips_mode gen_random_bytes gen_random_uuid gen_salt hmac pgp_armor_headers pgp_key_id
 pgp_pub_decrypt pgp_pub_decrypt_bytea pgp_pub_encrypt pgp_pub_encrypt_bytea pgp_sym_decrypt pgp_sym_decrypt_bytea pgp_sym_encrypt pgp_sym_encrypt_bytea`,
   'hstore': `
-akeys avals defined delete each exist exists_all exists_any fetchval ghstore_in ghstore_out hs_concat hs_contained hs_contains hstore hstore_cmp hstore_eq
-hstore_ge hstore_gt hstore_hash hstore_hash_extended hstore_in hstore_le hstore_lt hstore_ne hstore_out hstore_send hstore_to_array hstore_to_json
-hstore_to_json_loose hstore_to_jsonb hstore_to_jsonb_loose hstore_to_matrix hstore_version_diag isdefined isexists populate_record skeys slice slice_array
-svals tconvert`,
+akeys avals defined delete each exist exists_all exists_any fetchval ghstore_compress ghstore_consistent ghstore_decompress ghstore_in ghstore_options
+ghstore_out ghstore_penalty ghstore_picksplit ghstore_same ghstore_union gin_consistent_hstore gin_extract_hstore gin_extract_hstore_query hs_concat
+hs_contained hs_contains hstore hstore_cmp hstore_eq hstore_ge hstore_gt hstore_hash hstore_hash_extended hstore_in hstore_le hstore_lt hstore_ne hstore_out
+hstore_recv hstore_send hstore_subscript_handler hstore_to_array hstore_to_json hstore_to_json_loose hstore_to_jsonb hstore_to_jsonb_loose hstore_to_matrix
+hstore_version_diag isdefined isexists populate_record skeys slice slice_array svals tconvert`,
   'citext': `
 citext citext_cmp citext_eq citext_ge citext_gt citext_hash citext_hash_extended citext_larger citext_le citext_lt citext_ne citext_pattern_cmp
-citext_pattern_ge citext_pattern_gt citext_pattern_le citext_pattern_lt citext_smaller citextin citextout citextsend max min regexp_match regexp_matches
-regexp_replace regexp_split_to_array regexp_split_to_table replace split_part strpos texticlike texticnlike texticregexeq texticregexne translate`,
+citext_pattern_ge citext_pattern_gt citext_pattern_le citext_pattern_lt citext_smaller citextin citextout citextrecv citextsend max min regexp_match
+regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table replace split_part strpos texticlike texticnlike texticregexeq texticregexne
+translate`,
   'uuid-ossp': `
 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v3 uuid_generate_v4 uuid_generate_v5 uuid_nil uuid_ns_dns uuid_ns_oid uuid_ns_url uuid_ns_x500`,
   'fuzzystrmatch': `

@@ -1,6 +1,6 @@
 // Relation name → relation, as the server would look it up. In doubt it says so: a name is never resolved by guess, because masks and
 // rules hang on which relation it is.
-import type { RangeVar } from 'libpg-query'
+import type { Node, RangeVar } from 'libpg-query'
 import type { Catalog, NameContext, Relation } from './catalog.ts'
 
 export type Resolved =
@@ -8,7 +8,8 @@ export type Resolved =
   | { readonly kind: 'relation'; readonly relation: Relation }
   /** One of pg_catalog or information_schema; `relation` when the catalog was loaded with it. */
   | { readonly kind: 'system'; readonly schema: string; readonly name: string; readonly relation: Relation | null }
-  | { readonly kind: 'cte'; readonly name: string }
+  /** `query` is the entry's own statement; `recursive` when its WITH says so. */
+  | { readonly kind: 'cte'; readonly name: string; readonly query: Node | null; readonly recursive: boolean }
   /** The path is known and nothing of that name is on it: the server will say 42P01, unless it was made within the last second. */
   | { readonly kind: 'missing' }
   | { readonly kind: 'unresolved'; readonly why: string }

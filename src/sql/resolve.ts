@@ -44,16 +44,19 @@ export interface Resolution {
   readonly ctes: ReadonlyMap<object, CommonTableExpr>
 }
 
-interface Entry { readonly cte: CommonTableExpr; names: readonly string[]; open: boolean; readonly up: Entry | null }
+interface Entry { readonly cte: CommonTableExpr; readonly recursive: boolean; names: readonly string[]; open: boolean; readonly up: Entry | null }
 type Env = Entry | null
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 interface Level extends Scope { items: Item[]; query: object; env: Env; outputs: ReadonlySet<string> }
 
-export function resolve(statement: Node, catalog: Catalog, context: NameContext | null): Resolution {
-  const resolver = new Resolver(catalog, context)
+/** `uncertain`: relation names that may mean something else by now than the catalog and the context know. */
+export function resolve(statement: Node, catalog: Catalog, context: NameContext | null, uncertain: ReadonlySet<string> | 'all' = NO_NAMES): Resolution {
+  const resolver = new Resolver(catalog, context, uncertain)
   resolver.statement(statement, null, null)
   return resolver
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set()
 
 class Resolver implements Resolution {
   readonly references: Reference[] = []
@@ -65,7 +68,9 @@ class Resolver implements Resolution {
   readonly #catalog: Catalog
   readonly #context: NameContext | null
 
-  constructor(catalog: Catalog, context: NameContext | null) { this.#catalog = catalog; this.#context = context }
+  readonly #uncertain: ReadonlySet<string> | 'all'
+
+  constructor(catalog: Catalog, context: NameContext | null, uncertain: ReadonlySet<string> | 'all') { this.#catalog = catalog; this.#context = context; this.#uncertain = uncertain }
 
   /** Any statement, or anything that may stand where one does. Gives the names of its output columns. */
   statement(node: Node, up: Scope | null, env: Env): Outputs {
@@ -191,12 +196,12 @@ class Resolver implements Resolution {
     let env = outer
     if (clause.recursive === true) {
       const entries: Entry[] = []
-      for (const cte of bodies) { const entry: Entry = { cte, names: stringsOf(cte.aliascolnames) ?? [], open: true, up: env }; entries.push(entry); env = entry }
+      for (const cte of bodies) { const entry: Entry = { cte, recursive: true, names: stringsOf(cte.aliascolnames) ?? [], open: true, up: env }; entries.push(entry); env = entry }
       for (const entry of entries) this.#cte(entry, up, env)
       return env
     }
     for (const cte of bodies) {
-      const entry: Entry = { cte, names: [], open: true, up: env }
+      const entry: Entry = { cte, recursive: false, names: [], open: true, up: env }
       this.#cte(entry, up, env)
       env = entry
     }
@@ -266,7 +271,7 @@ class Resolver implements Resolution {
     if (node.schemaname === undefined && node.catalogname === undefined) {
       for (let entry = level.env; entry !== null; entry = entry.up) {
         if (entry.cte.ctename !== node.relname) continue
-        this.#reference(node, 'read', level, { kind: 'cte', name: node.relname ?? '' }, sampled)
+        this.#reference(node, 'read', level, { kind: 'cte', name: node.relname ?? '', query: entry.cte.ctequery ?? null, recursive: entry.recursive }, sampled)
         return item(alias, renamed(entry.names, renames), { open: entry.open })
       }
     }
@@ -280,13 +285,19 @@ class Resolver implements Resolution {
 
   #reference(node: RangeVar, role: Role, level: { query: object }, resolved: Resolved | null, sampled = false): Reference {
     const reference: Reference = {
-      role, node, sampled, resolved: resolved ?? resolveName(node, this.#catalog, this.#context),
+      role, node, sampled, resolved: resolved ?? this.#name(node),
       alias: node.alias?.aliasname ?? node.relname ?? '', aliased: node.alias !== undefined,
       location: node.location ?? -1, only: node.inh !== true, columns: new Set(), whole: false, query: level.query,
     }
     this.references.push(reference)
     this.byNode.set(node, reference)
     return reference
+  }
+
+  #name(node: RangeVar): Resolved {
+    // pg_catalog can't be made to: what is written with its name stays itself.
+    if (node.schemaname !== 'pg_catalog' && (this.#uncertain === 'all' || this.#uncertain.has(node.relname ?? ''))) return { kind: 'unresolved', why: 'a statement before this one may have changed what the name means' }
+    return resolveName(node, this.#catalog, this.#context)
   }
 
   #assigned(list: readonly Node[] | undefined, target: Item | null): void {
@@ -366,7 +377,7 @@ class Resolver implements Resolution {
       if (inner === 'RangeVar' || (inner === '' && kindOf(child as Node) === 'RangeVar')) {
         const node = inner === '' ? as('RangeVar', child as Node)! : child as RangeVar
         const entry = relationItem(this.#reference(node, roleOf(kind, field, body), level, null), node.alias?.aliasname ?? node.relname ?? '', [])
-        if (field === 'relation' || field === 'table') level.items.push(entry, { ...entry, name: 'old', qualifiedOnly: true }, { ...entry, name: 'new', qualifiedOnly: true })
+        if (roleOf(kind, field, body) !== 'create') level.items.push(entry, { ...entry, name: 'old', qualifiedOnly: true }, { ...entry, name: 'new', qualifiedOnly: true })
       } else if (inner === '' && STATEMENT.test(kindOf(child as Node) ?? '')) queries.push(child as Node)
       else rest.push([child, inner])
     })

@@ -3,3 +3,8 @@ export { openRecorder, FileRecorder, FREE_BYTES_MIN, SESSION_UNSYNCED_BYTES_MAX,
 export { type Head } from './log.ts'
 export { RecordReader, type Event, type SessionFound, type SessionQuery } from './read.ts'
 export { FolderShelf, type Shelf } from './shelf.ts'
+export { ADMIN_RESOURCE, HeadKeeper, openRecordKey, type KeeperOptions } from './keeper.ts'
+export { recoverRecordings, type Recovered } from './recover.ts'
+export { verify, verifyFolder, type Finding, type Verification } from './verify.ts'
+export { compressSealed, retire } from './keep.ts'
+export { indexRow, rebuildIndex } from './summary.ts'

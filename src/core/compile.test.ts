@@ -86,6 +86,7 @@ test('a name does not allow what is stronger than the name: a SELECT that counts
   const refused = judge(policy('allow: [sql.select, read]'), hidden)
   assert.equal(refused.kind, 'deny')
   assert.match(refused.kind === 'deny' ? refused.message : '', /function f\(\) is not known/)
+  assert.match(hint(judge(policy('allow: [sql.select]'), hidden)), /counts as admin/)
   assert.equal(kind(policy('allow: [sql.lock]'), statement(effect('sql.lock', 'admin'))), 'deny')
   assert.equal(kind(policy('allow: [admin]'), hidden), 'allow')
   assert.equal(kind(policy('allow: [http.POST]'), statement(effect('http.POST', 'admin'))), 'allow', 'names of unknown protocols allow what they name')

@@ -1,5 +1,6 @@
 // Judgements in words: which rule, why, and what would be allowed or how to ask. An agent must be able to read one and go on.
 // Never a value: names of rules, operations, objects and columns only.
+import { coversOperation } from './match.ts'
 import type { Judgement, Limit, ReviewTerms } from './policy.ts'
 import type { Allow, Deny, Review } from './rules.ts'
 import type { Effect } from './statement.ts'
@@ -37,6 +38,8 @@ export function notAllowed(effect: Effect, conditional: readonly Allow[], allows
       ? only.asksBounded && !effect.bounded
         ? `add a WHERE that compares a key with given values (${only.text})`
         : `allowed only when ${only.text}`
+      : allowed.some(name => coversOperation(name, effect.operation, 'unknown'))
+      ? `${effect.operation} is allowed as such, but this one counts as ${effect.access}: leave out what makes it so`
       : `allowed here: ${allowed.slice(0, 20).join(', ')}${allowed.length > 20 ? ', …' : ''}`
   return {
     kind: 'deny',

@@ -84,7 +84,7 @@ async function decide(review, decision, comment, buttons) {
     say(decision === 'approve' ? 'Approved.' : 'Denied.')
   } catch (error) {
     if (error.status === 401) return signedOut('')
-    say(error.status === undefined ? 'The gateway did not answer: see below whether it was decided.' : `Not decided: ${error.message}`)
+    say(error.status === undefined ? 'The gateway did not answer. Whether this was decided shows when it is back.' : `Not decided: ${error.message}`)
   }
   for (const button of buttons) button.removeAttribute('data-busy')
   await refresh()

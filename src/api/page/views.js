@@ -4,6 +4,8 @@ import { census, inert } from './inert.js'
 /** Beyond this many lines they are not numbered; they are all there. */
 const NUMBERED_LINES_MAX = 5_000
 const SUMMARY_CHARACTERS = 160
+/** Fractions of a pixel and the padding don't hide a line. */
+const AT_END_PIXELS = 4
 
 const make = (name, properties = {}, ...children) => {
   const { className, ...rest } = properties
@@ -32,7 +34,7 @@ export function listOf(reviews, { tab, waiting, chosen, pick, open }) {
 function itemOf(review, chosen, open) {
   const item = make('a', { className: 'item', href: `/reviews/${review.id}` },
     make('div', { className: 'top' }, make('span', { className: 'asker' }, inert(askerOf(review))), review.state === 'waiting' ? ageOf(review) : badgeOf(review.state)),
-    make('div', { className: 'on' }, `${review.mine ? 'yours · ' : ''}`, inert(review.resource), ' · ', inert(review.rule)),
+    make('div', { className: 'on' }, `${review.mine ? 'yours · ' : ''}`, inert(review.resource), ' · ', inert(review.rule), review.text.includes('\n') ? ` · ${count(review.text.split('\n').length, 'line')}` : ''),
     make('div', { className: 'line' }, inert(review.text.slice(0, SUMMARY_CHARACTERS).replace(/\s+/g, ' '))))
   if (review.id === chosen) item.setAttribute('aria-current', 'true')
   item.addEventListener('click', (event) => {
@@ -91,13 +93,26 @@ function textOf(text, kind) {
   if (unseen > 0) alarms.push(`${count(unseen, 'character')} in it would be invisible or move others; they are shown as signs.`)
   if (foreign > 0) alarms.push(`${count(foreign, 'character')} beyond ASCII ${foreign === 1 ? 'is' : 'are'} underlined: look-alikes are not the same name.`)
   return [make('h2', {}, kind === 'answer' ? 'The statement whose answer is paused' : 'What would run', make('span', { className: 'hint', textContent: `complete: ${count(lines.length, 'line')}, ${count([...text].length, 'character')}` })),
-    ...alarms.map((words) => make('p', { className: 'alarm', textContent: words })), box]
+    ...alarms.map((words) => make('p', { className: 'alarm', textContent: words })), box, belowOf(box)]
+}
+
+/** How much of the text is below what is in view. */
+function belowOf(box) {
+  const below = make('p', { className: 'below' })
+  const look = () => {
+    const pixels = box.scrollHeight - box.scrollTop - box.clientHeight
+    const height = box.scrollHeight / Math.max(1, box.childElementCount)
+    below.textContent = pixels <= AT_END_PIXELS ? '' : box.childElementCount > 1 ? `↓ about ${count(Math.max(1, Math.round(pixels / height)), 'more line')} below` : '↓ more below'
+  }
+  box.addEventListener('scroll', look)
+  requestAnimationFrame(look)
+  return below
 }
 
 function parametersOf(parameters) {
   if (parameters.length === 0) return []
   return [make('h2', {}, 'Parameters', make('span', { className: 'hint', textContent: count(parameters.length, 'value') })),
-    make('dl', { className: 'parameters', tabIndex: 0 }, ...parameters.flatMap((value, index) => [make('dt', { textContent: `$${index + 1}` }), make('dd', { className: 'exact' }, value === '' ? make('span', { className: 'sign', textContent: 'empty' }) : inert(value))]))]
+    make('dl', { className: 'parameters' }, ...parameters.flatMap((value, index) => [make('dt', { textContent: `$${index + 1}` }), make('dd', { className: 'exact' }, value === '' ? make('span', { className: 'sign', textContent: 'empty' }) : inert(value))]))]
 }
 
 function formOf(review, text, decide) {
@@ -110,7 +125,7 @@ function formOf(review, text, decide) {
   no.addEventListener('click', () => send('deny'))
   // Nobody approves a tail that was never in view.
   const read = () => {
-    if (text.scrollHeight - text.scrollTop - text.clientHeight > 4) return
+    if (text.scrollHeight - text.scrollTop - text.clientHeight > AT_END_PIXELS) return
     yes.removeAttribute('data-unread')
     hint.textContent = ''
     text.removeEventListener('scroll', read)

@@ -4,10 +4,11 @@ import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmdirSync, unl
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { constants, zstdCompress } from 'node:zlib'
+import { FIRST_PREVIOUS } from './heads.ts'
 import type { HeadKeeper } from './keeper.ts'
 import { CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, sha256 } from './layout.ts'
 import { syncFolder } from './log.ts'
-import { firstPlace, nextBatch, openSegment, type OpenSegment } from './scan.ts'
+import { type Fault, firstPlace, nextBatch, openSegment, type OpenSegment } from './scan.ts'
 import { FolderShelf } from './shelf.ts'
 
 const compress = promisify(zstdCompress)
@@ -43,12 +44,12 @@ async function compressOne(shelf: FolderShelf, log: string, number: number): Pro
   syncFolder(join(shelf.folder, log))
   return true
 }
-function isWhole(segment: OpenSegment): boolean { return end(segment) !== null }
-function end(segment: OpenSegment): { batch: number; hash: string } | null {
+function isWhole(segment: OpenSegment): boolean { return end(segment).fault === null }
+function end(segment: OpenSegment): { batch: number; hash: string; fault: Fault | null } {
   const place = firstPlace(segment)
   let step = nextBatch(segment.bytes, place)
   while (step !== null && typeof step !== 'string') step = nextBatch(segment.bytes, place)
-  return step === null ? { batch: place.batch, hash: place.chain.toString('hex') } : null
+  return { batch: place.batch, hash: place.chain.toString('hex'), fault: step }
 }
 function writeWhole(path: string, bytes: Buffer): void {
   const file = openSync(path, 'w', 0o600)
@@ -67,9 +68,10 @@ export async function retire(folder: string, resource: string, olderThanMs: numb
       if (shelf.changedAtMs(log, number) >= olderThanMs) break
       const bytes = shelf.segment(log, number)
       const segment = bytes === null ? null : openSegment(bytes)
-      const reached = segment === null ? null : end(segment)
-      // Never deletes evidence of damage.
-      if (segment === null || reached === null || lastMs(segment) >= olderThanMs) break
+      const reached = segment === null ? { batch: 0, hash: FIRST_PREVIOUS, fault: 'torn' } : end(segment)
+      // Never deletes evidence of damage; a file that the disk failed is none.
+      if (reached.fault !== null && !failedAt(shelf, log, number)) break
+      if (segment !== null && lastMs(segment) >= olderThanMs) break
       await keeper.sign({ kind: 'retired', log, resource, segment: number, batch: reached.batch, hash: reached.hash })
       unlinkSync(shelf.path(log, number))
       count++
@@ -77,6 +79,10 @@ export async function retire(folder: string, resource: string, olderThanMs: numb
     if (keeper.isOver(log) && readdirSync(join(folder, log)).length === 0) rmdirSync(join(folder, log))
   }
   return count
+}
+function failedAt(shelf: FolderShelf, log: string, number: number): boolean {
+  const next = shelf.segment(log, number + 1)
+  return next !== null && openSegment(next)?.header.afterFailure === true
 }
 function lastMs(segment: OpenSegment): number {
   const place = firstPlace(segment)

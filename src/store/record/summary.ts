@@ -19,7 +19,7 @@ export function indexRow(before: SessionSummary | null, event: Event): SessionSu
       if (body['phase'] === 'prepare' && body['verdict'] !== 'deny') return before
       return { ...before, statements: before.statements + 1, denied: before.denied + (body['verdict'] === 'deny' ? 1 : 0) }
     }
-    case 'review': return body['state'] === 'filed' || body['state'] === 'held' ? { ...before, reviewed: before.reviewed + 1 } : before
+    case 'review': return body['state'] === 'filed' || body['state'] === 'waiting' ? { ...before, reviewed: before.reviewed + 1 } : before
     case 'ended': return { ...before, rows: before.rows + count(body['rows']), bytes: before.bytes + count(body['bytes']), masked: before.masked + count(body['masked']) }
     case 'closed': case 'crash': return { ...before, endedAtMs: event.atMs, endedWhy: text(body['why']) || event.kind }
     default: return before
@@ -30,7 +30,7 @@ function opened(event: Event, body: Facts): SessionSummary {
   return {
     session: event.session, resource: text(body['resource']), protocol: text(body['protocol']), database: text(body['database']),
     issuer: text(identity['issuer']), subject: text(identity['subject']), onBehalfOf: text(identity['onBehalfOf']) || null, agent: identity['agent'] === true,
-    client: text(body['client']), startedAtMs: event.atMs, endedAtMs: null, endedWhy: null, statements: 0, denied: 0, reviewed: 0, rows: 0, bytes: 0, masked: 0,
+    client: text(body['client']) || text(facts(body['client'])['address']), startedAtMs: event.atMs, endedAtMs: null, endedWhy: null, statements: 0, denied: 0, reviewed: 0, rows: 0, bytes: 0, masked: 0,
   }
 }
 

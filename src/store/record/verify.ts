@@ -136,6 +136,8 @@ const says = (fault: Fault | null): string => fault === 'torn' ? 'it was cut' : 
 /** Null when the segment follows the one before it. */
 function follows(segment: OpenSegment, before: Walked | null, retired: Point | null, excused: boolean): string | null {
   const { previous, afterFailure, segment: number } = segment.header
+  // What a failed file held behind its last certain point went with the file when it was retired.
+  if (before === null && retired !== null && afterFailure) return previous === null || previous.segment <= retired.segment ? null : 'it does not follow the segment before it'
   if (previous === null) return before === null && retired === null && (number === 1 || afterFailure) ? null : 'it does not follow the segment before it'
   if (before === null) return retired !== null && previous.segment === retired.segment && previous.hash === retired.hash ? null : 'it does not follow the segment before it'
   if (previous.segment !== before.number || before.at(previous.batch) !== previous.hash) return 'it does not follow the segment before it'

@@ -67,7 +67,7 @@ export function readStatement({ node, start, length }: Parsed, sight: Sight, opt
   const body = kind === null ? {} : (node as unknown as Record<string, object>)[kind]!
   const read = resolution.references.filter((reference) => reference.role === 'read' || reference.role === 'copy.out')
   const facts = { ...QUIET, ...factsOf(node, body, reader, sight, options) }
-  const changesNames = facts.changesNames || reader.settings.some(({ name }) => name === 'search_path' || name === 'role' || name === 'session_authorization')
+  const changesNames = facts.changesNames || reader.settings.some(({ name }) => name === '*' || name === 'search_path' || name === 'role' || name === 'session_authorization')
     || reader.changesCatalog || !isEmpty(reader.makes)
   return {
     node, kind, start, length, effects: reader.effects, resolution,
@@ -130,7 +130,7 @@ function factsOf(node: Node, body: object, reader: Reader, sight: Sight, options
     case 'DiscardStmt': {
       const { target } = body as { target?: string }
       const discards = (target ?? 'DISCARD_ALL').replace('DISCARD_', '').toLowerCase() as NonNullable<Facts['discards']>
-      return { discards, changesNames: discards === 'all' || discards === 'temp', ...(discards === 'all' || discards === 'plans' ? {} : {}) }
+      return { discards, changesNames: discards === 'all' || discards === 'temp' }
     }
     case 'PrepareStmt': {
       const { name, query } = body as { name?: string; query?: Node }

@@ -31,9 +31,6 @@ export const EXCLUDED: readonly Exclusion[] = [
     names: 'binary_upgrade_* brin_desummarize_range brin_summarize_* gin_clean_pending_list pg_nextoid pg_stop_making_pinned_objects pg_extension_config_dump fmgr_*_validator plpgsql_validator postgresql_fdw_validator pg_event_trigger_* amvalidate' },
 ]
 
-/** Built-in functions with an effect of their own that a policy can name: see calls.ts. */
-export const SPECIAL: ReadonlySet<string> = new Set(['set_config', 'current_setting', 'nextval', 'setval', 'pg_notify'])
-
 /** Relations of pg_catalog and information_schema that are no part of "reading the catalog". */
 export const SENSITIVE: readonly { readonly reason: string; readonly names: string }[] = [
   { reason: 'holds password hashes', names: 'pg_authid pg_shadow' },

@@ -141,6 +141,7 @@ export class Reader {
   readonly scalar = (path: readonly string[]): boolean => {
     const name = path.at(-1) ?? ''
     const routines = this.catalog.routines.get(name) ?? []
+    if (SPECIAL_CALLS[name] !== undefined && routines.length === 0) return true
     return judgeFunction(path, this.sight) === null && routines.every((routine) => routine.extension !== null)
   }
 

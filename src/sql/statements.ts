@@ -117,7 +117,7 @@ export const STATEMENTS: { readonly [K in StatementKind]: Row<K> } = {
     return true
   },
   ExplainStmt: (explain, reader) => {
-    reader.add({ operation: 'sql.explain', access: 'read' })
+    reader.add({ operation: 'sql.explain', access: 'read', objects: reader.objectsOf(reader.resolution.references) })
     if (!executesIt(explain.options)) reader.planned = true
     return true
   },
@@ -148,13 +148,18 @@ export const STATEMENTS: { readonly [K in StatementKind]: Row<K> } = {
   },
   VariableSetStmt: (set, reader) => {
     const name = set.name ?? ''
-    if (set.kind === 'VAR_RESET_ALL') reader.setting('search_path', null, false)
+    if (set.kind === 'VAR_RESET_ALL') { reader.add({ operation: 'sql.set', access: 'session' }); reader.settings.push({ name: '*', value: null, local: false }) }
     else if (set.kind === 'VAR_SET_MULTI') reader.add({ operation: 'sql.transaction', access: 'session' })
     else reader.setting(name, set.kind === 'VAR_SET_VALUE' ? settingValue(set.args) : set.kind === 'VAR_SET_CURRENT' ? undefined : null, set.is_local === true)
     return true
   },
   VariableShowStmt: fixed('sql.show', 'session'),
-  DiscardStmt: (_, reader) => { reader.add({ operation: 'sql.set', access: 'session' }); return true },
+  DiscardStmt: ({ target }, reader) => {
+    reader.add({ operation: 'sql.set', access: 'session' })
+    // ALL goes back to the role of the login, too.
+    if ((target ?? 'DISCARD_ALL') === 'DISCARD_ALL') for (const name of ['*', 'role', 'session_authorization']) reader.settings.push({ name, value: null, local: false })
+    return true
+  },
   ConstraintsSetStmt: fixed('sql.set', 'session'),
   ListenStmt: fixed('sql.listen', 'session'),
   UnlistenStmt: fixed('sql.listen', 'session'),

@@ -6,6 +6,7 @@ import { newSealKey, type SealKey } from '../store/seal.ts'
 import type { ApiEnvironment } from './access.ts'
 import { audit } from './audit.ts'
 import { answerError } from './errors.ts'
+import { gateway } from './gateway.ts'
 import { identity } from './identity.ts'
 import { login } from './login.ts'
 import { operation } from './operation.ts'
@@ -52,7 +53,7 @@ export function makeApi(ports: ApiPorts, options: ApiOptions = {}): Api {
   app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => c.json({ error: { code: 'TOO_LARGE', message: `a request may have at most ${BODY_BYTES_MAX} bytes` } }, 413) }))
 
   const api: Api = { app, ports, accesses: new Map() }
-  for (const noun of [whoami, resources, tokens, reviews, sessions, policies, audit, secrets, identity, operation, page]) noun(api)
+  for (const noun of [gateway, whoami, resources, tokens, reviews, sessions, policies, audit, secrets, identity, operation, page]) noun(api)
   login(api, options.cookieKey ?? newSealKey())
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description: 'a token of a configured issuer' })
   api.accesses.set('GET /api/openapi.json', 'anyone')

@@ -24,6 +24,8 @@ export interface ApiFacts {
   readonly admins: Members
   readonly auditors: Members
   readonly resources: readonly Resource[]
+  /** How clients reach and trust this gateway: its CA when it is its own, and the listeners of the wire protocols. */
+  readonly entry?: { readonly ca: string | null; readonly postgres: { readonly host: string; readonly port: number } | null }
 }
 export interface SessionsPort {
   list(): Promise<readonly LiveSession[]>

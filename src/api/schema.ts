@@ -16,6 +16,13 @@ export const whoamiSchema = z.object({
   expiresAtMs: TIME, admin: z.boolean(), auditor: z.boolean(), boundTo: z.string().nullable().openapi({ description: 'the one resource this token is for' }),
 }).openapi('Whoami')
 
+export const gatewaySchema = z.object({
+  version: z.string(), ca: z.string().nullable().openapi({ description: 'PEM of the CA to pin; null: a public one' }),
+  postgres: z.object({ host: z.string(), port: z.number().int() }).nullable(),
+  issuers: z.array(z.object({ name: z.string(), issuer: z.string(), clientId: z.string(), scopes: z.array(z.string()), forPrograms: z.boolean() })),
+}).openapi('Gateway')
+export type GatewayView = z.infer<typeof gatewaySchema>
+
 export const grantSchema = z.object({
   name: z.string(), protocol: z.string(), labels: z.record(z.string(), z.string()), database: z.string().nullable(),
   allows: z.array(z.string()).openapi({ description: 'access classes and operations' }),
@@ -46,7 +53,11 @@ export const reviewSchema = z.object({
   mine: z.boolean(), mayNotDecide: z.string().nullable().openapi({ description: 'why you may not decide it; null when you may' }),
 }).openapi('Review')
 export type ReviewView = z.infer<typeof reviewSchema>
-export const reviewListSchema = z.object({ nowMs: TIME, reviews: z.array(reviewSchema) }).openapi('Reviews')
+export const reviewSummarySchema = reviewSchema.omit({ text: true, parameters: true }).extend({
+  summary: z.string().openapi({ description: 'the beginning of the text' }), textLines: z.number().int(), textCharacters: z.number().int(),
+}).openapi('ReviewSummary')
+export type ReviewSummaryView = z.infer<typeof reviewSummarySchema>
+export const reviewListSchema = z.object({ nowMs: TIME, reviews: z.array(reviewSummarySchema) }).openapi('Reviews')
 export const reviewQuery = z.object({ state: z.enum(REVIEW_STATES).optional(), resource: NAME.optional() })
 export const decisionInput = z.strictObject({
   comment: z.string().max(2_000).optional(),

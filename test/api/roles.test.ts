@@ -29,6 +29,7 @@ const TABLE: readonly Row[] = [
   { call: 'GET /login/issuers', gets: '++++++++' },
   { call: 'POST /logout', gets: '0-++++++' },
   { call: 'GET /api/openapi.json', gets: '++++++++' },
+  { call: 'GET /api/gateway', gets: '++++++++' },
   { call: 'GET /api/whoami', gets: '0+++++++' },
   { call: 'GET /api/resources', gets: '0-++++++' },
   { call: 'GET /api/resources/{name}', as: 'GET /api/resources/wiki', gets: '0-----+-' },

@@ -122,7 +122,9 @@ function refuseForeignOrigin(c: ApiContext): void {
   }
 }
 
+/** A proxy on this machine speaks for others, and says so. */
 function isLocal(c: Context): boolean {
+  if (c.req.header('x-forwarded-for') !== undefined || c.req.header('forwarded') !== undefined) return false
   try {
     const address = getConnInfo(c).remote.address ?? ''
     return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')

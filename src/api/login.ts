@@ -15,6 +15,7 @@ import { doneSchema } from './schema.ts'
 const ATTEMPT_MAX_MS = 600_000
 export const WEB_SESSION_MAX_MS = 8 * 3_600_000
 const DISCOVERY_FRESH_MS = 600_000
+const DISCOVERY_RETRY_MS = 5_000
 const PROVIDER_TIMEOUT_SECONDS = 10
 const NEXT_PATTERN = /^\/(?:reviews\/[A-Za-z0-9_-]{1,64})?$/
 
@@ -97,7 +98,7 @@ function attemptOf(key: SealKey, cookie: string | undefined, nowMs: number): Att
   } catch { return null }
 }
 
-/** One discovery for many sign-ins; a failed one is not kept. */
+/** One discovery for many sign-ins; a failed one is tried again after a while, however many ask. */
 function discovery(): (issuer: WebIssuer) => Promise<oidc.Configuration> {
   const known = new Map<string, { readonly untilMs: number; readonly configuration: Promise<oidc.Configuration> }>()
   return (issuer) => {
@@ -110,7 +111,7 @@ function discovery(): (issuer: WebIssuer) => Promise<oidc.Configuration> {
     const configuration = oidc.discovery(address, issuer.clientId, issuer.clientSecret ?? undefined, issuer.clientSecret === null ? oidc.None() : undefined,
       { timeout: PROVIDER_TIMEOUT_SECONDS, ...(plain ? { execute: [oidc.allowInsecureRequests] } : {}) })
     known.set(key, { untilMs: performance.now() + DISCOVERY_FRESH_MS, configuration })
-    configuration.catch(() => known.delete(key))
+    configuration.catch(() => known.set(key, { untilMs: performance.now() + DISCOVERY_RETRY_MS, configuration }))
     return configuration
   }
 }

@@ -1,13 +1,13 @@
 // /api/reviews: what waits for me, what I asked for, and the decision. Whom a review is not addressed to and who did not ask
 // for it can't tell it from one that doesn't exist.
-import { mayNotDecide, addressedTo, partiesOf, type StoredReview } from '../store/review_rows.ts'
+import { addressedTo, mayNotDecide, partiesOf, type ReviewSummary, type StoredReview } from '../store/review_rows.ts'
 import { ReviewRefused } from '../store/reviews.ts'
 import type { Caller } from './access.ts'
 import { act } from './act.ts'
 import { NotFound } from './errors.ts'
 import { reviewStream } from './review_stream.ts'
 import { type Api, body, json, other, route } from './route.ts'
-import { decisionInput, idParameter, reviewDetailSchema, reviewListSchema, reviewQuery, reviewSchema, type ReviewView } from './schema.ts'
+import { decisionInput, idParameter, reviewDetailSchema, reviewListSchema, reviewQuery, reviewSchema, type ReviewSummaryView, type ReviewView } from './schema.ts'
 
 export function reviews(api: Api): void {
   const { ports } = api
@@ -23,7 +23,7 @@ export function reviews(api: Api): void {
     const { state, resource } = c.req.valid('query')
     const list = await ports.store.reviews.visibleTo(caller.boundTo === null ? caller.identity : { ...caller.identity, groups: [] },
       { ...(state === undefined ? {} : { states: [state] }), ...(caller.boundTo !== null ? { resource: caller.boundTo } : resource === undefined ? {} : { resource }) })
-    return c.json({ nowMs: ports.store.clock.nowMs(), reviews: list.filter((review) => caller.boundTo === null || isMine(review, caller)).map((review) => viewOf(review, caller)) }, 200)
+    return c.json({ nowMs: ports.store.clock.nowMs(), reviews: list.filter((review) => caller.boundTo === null || isMine(review, caller)).map((review) => ({ ...commonOf(review, caller), summary: review.summary, textLines: review.textLines, textCharacters: review.textCharacters })) }, 200)
   })
 
   const stream = reviewStream(ports)
@@ -42,19 +42,21 @@ export function reviews(api: Api): void {
       const refusal = mayNotDecide(review, caller.identity)
       if (refusal !== null) throw new ReviewRefused('not-yours', refusal)
       if (binding !== undefined && binding !== review.binding) throw new ReviewRefused('changed', 'this is not the review you read: read it again')
-      const decided = await act(ports, caller, `review.${decision}`, review.id, { session: review.session, run: review.run, resource: review.resource, requester: review.requester, binding: review.binding },
+      const decided = await act(ports, caller, `review.${decision}`, review.id, { session: review.session, run: review.run, resource: review.resource, requester: review.requester, binding: review.binding, comment: comment ?? null },
         () => ports.store.reviews.decide(review.id, caller.identity, decision, comment ?? null))
       return c.json(viewOf(decided, caller), 200)
     })
   }
 }
 
-function isMine(review: StoredReview, caller: Caller): boolean { return partiesOf({ ...caller.identity, onBehalfOf: null }).some((party) => review.parties.includes(party)) }
+function isMine(review: Pick<StoredReview, 'parties'>, caller: Caller): boolean { return partiesOf({ ...caller.identity, onBehalfOf: null }).some((party) => review.parties.includes(party)) }
 
-function viewOf(review: StoredReview, caller: Caller): ReviewView {
-  const { id, state, kind, requester, onBehalfOf, resource, database, session, rule, reason, text, binding, createdAtMs, expiresAtMs, decidedAtMs, decidedBy, comment, endedAtMs, endedWhy } = review
+function viewOf(review: StoredReview, caller: Caller): ReviewView { return { ...commonOf(review, caller), text: review.text, parameters: [...review.parameters] } }
+
+function commonOf(review: StoredReview | ReviewSummary, caller: Caller): Omit<ReviewSummaryView, 'summary' | 'textLines' | 'textCharacters'> {
+  const { id, state, kind, requester, onBehalfOf, resource, database, session, rule, reason, binding, createdAtMs, expiresAtMs, decidedAtMs, decidedBy, comment, endedAtMs, endedWhy } = review
   return {
-    id, state, kind, wait: review.terms.wait, requester, onBehalfOf, resource, database, session, rule, reason, text, parameters: [...review.parameters], binding,
+    id, state, kind, wait: review.terms.wait, requester, onBehalfOf, resource, database, session, rule, reason, binding,
     reviewers: { groups: [...review.terms.reviewers.groups], users: [...review.terms.reviewers.users] },
     createdAtMs, expiresAtMs, decidedAtMs, decidedBy, comment, endedAtMs, endedWhy, mine: isMine(review, caller), mayNotDecide: mayNotDecide(review, caller.identity),
   }

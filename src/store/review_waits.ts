@@ -17,9 +17,9 @@ export function waitForReviews(reviews: Reviews, bell: Bell): ReviewWaits {
   const waits = new Map<string, Set<(review: StoredReview) => void>>()
   const look = async (ids: readonly string[]) => {
     if (ids.length === 0) return
-    for (const review of await reviews.states(ids)) {
-      if (review.state === 'waiting') continue
-      for (const settle of waits.get(review.id) ?? []) settle(review)
+    for (const id of await reviews.over(ids)) {
+      const review = await reviews.get(id)
+      if (review !== null) for (const settle of waits.get(id) ?? []) settle(review)
     }
   }
   // A store that is away answers at a later look; expiry is the caller's own timer as well as the sweeper's.

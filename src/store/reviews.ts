@@ -8,7 +8,7 @@ import type { Identity } from '../core/identity.ts'
 import type { ReviewRequest, ReviewState } from '../core/review.ts'
 import type { Clock } from './clock.ts'
 import type { Database, Queries } from './database.ts'
-import { fromRow, mayNotDecide, partyOf, type ReviewRow, type StoredReview } from './review_rows.ts'
+import { fromRow, fromSummaryRow, mayNotDecide, partyOf, type ReviewRow, type ReviewSummary, type StoredReview, SUMMARY_COLUMNS } from './review_rows.ts'
 
 export const REVIEW_TEXT_BYTES_MAX = 1_048_576
 export const REVIEW_PARAMETERS_MAX = 65_535
@@ -17,6 +17,7 @@ export const REVIEW_COMMENT_CHARACTERS_MAX = 2_000
 export const REVIEWS_WAITING_MAX = 20
 export const REVIEWS_PER_MINUTE_MAX = 60
 export const REVIEW_LIST_MAX = 500
+export const REVIEW_SUMMARY_CHARACTERS = 300
 const MINUTE_MS = 60_000
 
 export type ReviewRefusal = 'too-many' | 'too-large' | 'no-such-review' | 'not-yours' | 'not-waiting' | 'not-approved' | 'expired' | 'changed' | 'reviewer-left'
@@ -49,11 +50,11 @@ export class Reviews {
       if (merged !== null) return { ...merged, merged: true }
       await this.#refuseTooMany(queries, party)
       const [row] = await queries.query<ReviewRow>(
-        `INSERT INTO sluice.reviews (id, wait, instance, session, run, kind, resource, database, requester, on_behalf_of, party, parties, rule, reason, shown, binding,
+        `INSERT INTO sluice.reviews (id, wait, instance, session, run, kind, resource, database, requester, on_behalf_of, party, parties, rule, reason, shown, summary, text_lines, text_characters, binding,
            reviewer_groups, reviewer_users, within_ms, created_ms, expires_ms)
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, n, n + $19::bigint FROM sluice.now_ms($20) n RETURNING *`,
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, n, n + $22::bigint FROM sluice.now_ms($23) n RETURNING *`,
         [randomBytes(9).toString('base64url'), request.terms.wait, hold ? instance : null, request.session, request.run, request.kind, request.resource, request.database,
-          request.requester, request.onBehalfOf, party, request.parties, request.rule, request.reason, shown, request.binding,
+          request.requester, request.onBehalfOf, party, request.parties, request.rule, request.reason, shown, ...summaryOf(request.text), request.binding,
           request.terms.reviewers.groups, request.terms.reviewers.users, request.terms.withinMs, this.#clock.nowMs()])
       return { ...fromRow(row!), merged: false }
     })
@@ -70,8 +71,8 @@ export class Reviews {
       `UPDATE sluice.reviews r SET state = $2, decided_issuer = $3, decided_by = $4, comment = $5, decided_ms = n,
          ended_ms = CASE WHEN $2 = 'denied' THEN n END, expires_ms = CASE WHEN $2 = 'approved' AND r.wait = 'refuse' THEN n + r.within_ms ELSE r.expires_ms END
        FROM sluice.now_ms($6) n WHERE r.id = $1 AND r.state = 'waiting' AND r.expires_ms > n
-         AND NOT EXISTS (SELECT 1 FROM sluice.revocations v WHERE v.kind = 'subject' AND v.value = $7) RETURNING r.*`,
-      [id, decision === 'approve' ? 'approved' : 'denied', approver.issuer, approver.subject, said, this.#clock.nowMs(), partyOf(approver)])
+         AND ${reviewerStands('$3', '$4')} RETURNING r.*`,
+      [id, decision === 'approve' ? 'approved' : 'denied', approver.issuer, approver.subject, said, this.#clock.nowMs()])
     if (row !== undefined) return fromRow(row)
     throw await this.#whyNot(id, 'waiting')
   }
@@ -127,18 +128,18 @@ export class Reviews {
     return row === undefined ? null : fromRow(row)
   }
 
-  /** Many at once, for waiters. */
-  async states(ids: readonly string[]): Promise<StoredReview[]> {
-    return (await this.#database.query<ReviewRow>('SELECT * FROM sluice.reviews WHERE id = ANY($1)', [ids])).map(fromRow)
+  /** Which of these no longer wait, for waiters. */
+  async over(ids: readonly string[]): Promise<string[]> {
+    return (await this.#database.query<{ id: string }>("SELECT id FROM sluice.reviews WHERE id = ANY($1) AND state <> 'waiting'", [ids])).map(({ id }) => id)
   }
 
   /** Those addressed to a group of theirs or asked by them; newest first. */
-  async visibleTo(identity: Identity, filter: ReviewFilter = {}): Promise<StoredReview[]> {
+  async visibleTo(identity: Identity, filter: ReviewFilter = {}): Promise<ReviewSummary[]> {
     const rows = await this.#database.query<ReviewRow>(
-      `SELECT * FROM sluice.reviews WHERE (reviewer_groups && $1 OR $2 = ANY(reviewer_users) OR $3 = ANY(parties))
+      `SELECT ${SUMMARY_COLUMNS} FROM sluice.reviews WHERE (reviewer_groups && $1 OR $2 = ANY(reviewer_users) OR $3 = ANY(parties))
          AND (cardinality($4::text[]) = 0 OR state = ANY($4)) AND ($5::text IS NULL OR resource = $5) ORDER BY created_ms DESC, id LIMIT $6`,
       [identity.groups, identity.subject, partyOf(identity), filter.states ?? [], filter.resource ?? null, Math.min(filter.limit ?? REVIEW_LIST_MAX, REVIEW_LIST_MAX)])
-    return rows.map(fromRow)
+    return rows.map(fromSummaryRow)
   }
 
   async steps(id: string): Promise<ReviewStep[]> {
@@ -149,7 +150,7 @@ export class Reviews {
   #use(condition: string, values: readonly string[]): Promise<ReviewRow[]> {
     return this.#database.query<ReviewRow>(
       `UPDATE sluice.reviews r SET state = 'used', ended_ms = n FROM sluice.now_ms($1) n
-       WHERE r.state = 'approved' AND r.expires_ms > n AND ${REVIEWER_STILL} AND ${condition} RETURNING r.*`, [this.#clock.nowMs(), ...values])
+       WHERE r.state = 'approved' AND r.expires_ms > n AND ${reviewerStands('r.decided_issuer', 'r.decided_by')} AND ${condition} RETURNING r.*`, [this.#clock.nowMs(), ...values])
   }
 
   async #leftGroup(id: string): Promise<never> {
@@ -162,7 +163,7 @@ export class Reviews {
     if (review === null) return noSuchReview()
     if (review.expiresAtMs <= this.#clock.nowMs() && (review.state === 'waiting' || review.state === 'approved')) return new ReviewRefused('expired', 'the review has expired')
     if (review.state === 'approved' && wanted === 'approved') return this.#leftGroup(id).catch((refused: unknown) => refused as ReviewRefused)
-    if (review.state === 'waiting' && wanted === 'waiting') return new ReviewRefused('not-yours', 'your access was revoked')
+    if (review.state === 'waiting' && wanted === 'waiting') return new ReviewRefused('not-yours', 'you are no longer a reviewer of this')
     const words = { waiting: 'nobody has decided yet', approved: 'it was approved already', denied: 'it was denied', expired: 'it has expired', cancelled: 'it was cancelled', used: 'it was used already' }
     return new ReviewRefused(wanted === 'waiting' ? 'not-waiting' : 'not-approved', `the review is over: ${words[review.state]}`)
   }
@@ -186,10 +187,17 @@ export class Reviews {
   }
 }
 
-const REVIEWER_STILL = `NOT EXISTS (SELECT 1 FROM sluice.revocations v WHERE v.kind = 'subject' AND v.value = r.decided_issuer || ' ' || r.decided_by)
-  AND EXISTS (SELECT 1 FROM sluice.people p WHERE p.issuer = r.decided_issuer AND p.subject = r.decided_by AND (p.groups && r.reviewer_groups OR p.subject = ANY (r.reviewer_users)))`
+/** Not revoked, and by their latest credential a person to whom the review is addressed. */
+const reviewerStands = (issuer: string, subject: string) => `NOT EXISTS (SELECT 1 FROM sluice.revocations v WHERE v.kind = 'subject' AND v.value = ${issuer}::text || ' ' || ${subject}::text)
+  AND EXISTS (SELECT 1 FROM sluice.people p WHERE p.issuer = ${issuer} AND p.subject = ${subject} AND NOT p.agent AND (p.groups && r.reviewer_groups OR p.subject = ANY (r.reviewer_users)))`
 
 const noSuchReview = () => new ReviewRefused('no-such-review', 'there is no such review')
+
+function summaryOf(text: string): [string, number, number] {
+  let lines = 1
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++
+  return [JSON.stringify(text.slice(0, REVIEW_SUMMARY_CHARACTERS)), lines, [...text].length]
+}
 
 function checkedText(request: ReviewRequest): string {
   if (request.parameters.length > REVIEW_PARAMETERS_MAX) throw tooLarge()

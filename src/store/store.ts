@@ -21,6 +21,8 @@ import { Tokens } from './tokens.ts'
 const SWEEP_EVERY_MS = 1_000
 /** Ended tokens stay listed for investigations. */
 const TOKENS_FORGET_AFTER_MS = 90 * 86_400_000
+/** A session may outlive its credential by as much as its resource allows. */
+const CREDENTIALS_FORGET_AFTER_MS = 86_400_000
 
 export interface StoreOptions { readonly migrate?: boolean; readonly clock?: Clock }
 export interface Store {
@@ -55,16 +57,18 @@ export async function openStore(address: StoreAddress, options: StoreOptions = {
   const revocations = new Revocations(database, clock, bell)
   const tokens = new Tokens(database, clock, revocations)
   const budgets = new Budgets(database, clock)
+  const people = new People(database, clock)
   const waits = waitForReviews(reviews, bell)
   const sweep = async (ended: (review: StoredReview) => void) => {
     await endDeadInstances(database)
     for (const review of await reviews.sweep()) ended(review)
     await tokens.sweep(TOKENS_FORGET_AFTER_MS)
     await budgets.sweep()
+    await people.sweep(CREDENTIALS_FORGET_AFTER_MS)
   }
   return {
-    clock, bell, tokens, revocations, reviews, waits, budgets,
-    people: new People(database, clock), objects: new Objects(database, clock, bell), secrets: new Secrets(database, clock, bell),
+    clock, bell, tokens, revocations, reviews, waits, budgets, people,
+    objects: new Objects(database, clock, bell), secrets: new Secrets(database, clock, bell),
     admin: new AdminEvents(database, clock), sessions: new SessionIndex(database), emergency: new Emergency(database, clock, tokens),
     begin: () => beginInstance(database),
     sweeping: (ended, failed = () => {}) => everySecond(() => sweep(ended), failed),

@@ -1,11 +1,13 @@
 // A real OIDC provider on loopback with people in groups, and the door that judges its tokens.
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
-import { Provider } from 'oidc-provider'
 import { NotAuthenticated } from '../../src/core/errors.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import { hashOf } from '../../src/store/tokens.ts'
 import { freePort } from '../servers/postgres.ts'
+
+/** It brings no types. */
+const { Provider } = await import('oidc-provider' as string) as { Provider: new (issuer: string, configuration: object) => { callback(): RequestListener } }
 
 export interface TestProvider {
   readonly issuer: string
@@ -26,7 +28,7 @@ export async function startProvider(client: { id: string; redirect: string }): P
     findAccount: (_context: unknown, sub: string) => ({ accountId: sub, claims: () => ({ sub, groups: groups.get(sub) ?? [] }) }),
     features: { devInteractions: { enabled: true } },
     cookies: { keys: ['only for this test'] },
-  } as never)
+  })
   const server = createServer(provider.callback())
   await new Promise<void>((done) => server.listen(port, '127.0.0.1', done))
   const keys = createRemoteJWKSet(new URL(`${issuer}/jwks`))

@@ -7,7 +7,7 @@ const SAID_FOR_MS = 5_000
 const REQUEST_TIMEOUT_MS = 15_000
 
 const $ = (id) => document.getElementById(id)
-const state = { tab: 'waiting', reviews: null, shown: null, skewMs: 0, away: false, me: null }
+const state = { tab: 'waiting', reviews: null, shown: null, skewMs: 0, away: false, me: null, whole: null }
 
 async function ask(method, path, body) {
   const answer = await fetch(path, { method, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), headers: body === undefined ? {} : { 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
@@ -35,7 +35,14 @@ async function refresh() {
   } catch (error) {
     if (error.status === 401) return signedOut('')
     setAway(true)
-    if (state.reviews !== null) await show()
+    if (state.reviews !== null) await show().catch(() => {})
+  }
+}
+
+async function showOrSayWhy() {
+  try { await show() } catch (error) {
+    if (error.status === 401) return signedOut('')
+    setAway(true)
   }
 }
 
@@ -48,9 +55,20 @@ function setAway(away) {
   tick(nowMs(), away)
 }
 
+/** The list has only the beginning of a text: what is decided is read whole, and again when its state has changed. */
+async function whole(id) {
+  const listed = state.reviews.find((review) => review.id === id)
+  if (state.whole?.id === id && (listed === undefined || listed.state === state.whole.state)) return state.whole
+  try { state.whole = await ask('GET', `/api/reviews/${id}`) } catch (error) {
+    if (error.status !== 404) throw error
+    state.whole = null
+  }
+  return state.whole
+}
+
 async function show() {
   const id = wanted()
-  const chosen = id === null ? null : state.reviews.find((review) => review.id === id) ?? await ask('GET', `/api/reviews/${id}`).catch(() => null)
+  const chosen = id === null ? null : await whole(id)
   const main = $('main')
   if (!main.classList.contains('desk')) {
     main.className = 'desk'
@@ -61,7 +79,7 @@ async function show() {
   const waiting = state.reviews.filter((review) => review.state === 'waiting')
   document.title = `${waiting.length > 0 ? `(${waiting.length}) ` : ''}Reviews · Sluice`
   const listed = state.tab === 'waiting' ? waiting.sort((a, b) => a.createdAtMs - b.createdAtMs) : state.reviews.filter((review) => review.state !== 'waiting')
-  main.children[0].replaceChildren(listOf(listed, { tab: state.tab, waiting: waiting.length, chosen: id, pick: (tab) => { state.tab = tab; void show() }, open }))
+  main.children[0].replaceChildren(listOf(listed, { tab: state.tab, waiting: waiting.length, chosen: id, pick: (tab) => { state.tab = tab; void showOrSayWhy() }, open }))
   const key = JSON.stringify([id, chosen?.state, chosen?.id])
   if (key !== state.shown) {
     state.shown = key
@@ -72,7 +90,7 @@ async function show() {
 
 function open(id) {
   history.pushState(null, '', id === null ? '/' : `/reviews/${id}`)
-  void show()
+  void showOrSayWhy()
   if (id !== null) scrollTo(0, 0)
 }
 
@@ -141,7 +159,7 @@ function follow() {
 }
 
 setInterval(() => tick(nowMs(), state.away), 1_000)
-addEventListener('popstate', () => { if (state.reviews !== null) void show() })
+addEventListener('popstate', () => { if (state.reviews !== null) void showOrSayWhy() })
 $('logout').addEventListener('click', async () => {
   await ask('POST', '/logout').catch(() => {})
   location.href = '/'

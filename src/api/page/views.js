@@ -34,8 +34,8 @@ export function listOf(reviews, { tab, waiting, chosen, pick, open }) {
 function itemOf(review, chosen, open) {
   const item = make('a', { className: 'item', href: `/reviews/${review.id}` },
     make('div', { className: 'top' }, make('span', { className: 'asker' }, inert(askerOf(review))), review.state === 'waiting' ? ageOf(review) : badgeOf(review.state)),
-    make('div', { className: 'on' }, `${review.mine ? 'yours · ' : ''}`, inert(review.resource), ' · ', inert(review.rule), review.text.includes('\n') ? ` · ${count(review.text.split('\n').length, 'line')}` : ''),
-    make('div', { className: 'line' }, inert(review.text.slice(0, SUMMARY_CHARACTERS).replace(/\s+/g, ' '))))
+    make('div', { className: 'on' }, `${review.mine ? 'yours · ' : ''}`, inert(review.resource), ' · ', inert(review.rule), review.textLines > 1 ? ` · ${count(review.textLines, 'line')}` : ''),
+    make('div', { className: 'line' }, inert(review.summary.slice(0, SUMMARY_CHARACTERS).replace(/\s+/g, ' '))))
   if (review.id === chosen) item.setAttribute('aria-current', 'true')
   item.addEventListener('click', (event) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return

@@ -52,6 +52,12 @@ CREATE TABLE sluice.people (
   seen_ms bigint NOT NULL,
   PRIMARY KEY (issuer, subject)
 );
+-- Credentials whose word was taken already: one that is shown again says nothing new, and doesn't override a later one.
+CREATE TABLE sluice.people_credentials (
+  hash text PRIMARY KEY,
+  expires_ms bigint NOT NULL
+);
+CREATE INDEX people_credentials_expiry ON sluice.people_credentials (expires_ms);
 
 CREATE TABLE sluice.reviews (
   id text PRIMARY KEY,
@@ -71,6 +77,10 @@ CREATE TABLE sluice.reviews (
   reason text NOT NULL,
   -- JSON text, not jsonb: it must come back exactly as it went in.
   shown text NOT NULL,
+  -- For lists, so that they don't read the whole of it.
+  summary text NOT NULL,
+  text_lines int NOT NULL,
+  text_characters int NOT NULL,
   binding text NOT NULL,
   reviewer_groups text[] NOT NULL,
   reviewer_users text[] NOT NULL,

@@ -140,12 +140,16 @@ test('a disk that does not answer stops reading from servers, then refuses, and 
   assert.equal(session.behind, true)
   aheadMs = 12_000
   await refused
+  assert.match(b.recorder.failure!, /does not answer/)
+  session.append('asked', '{}')
+  await assert.rejects(async () => { await session.durable('kernel') }, /does not answer/)
   disk.hold = false
   const caughtUp = session.caughtUp()
   for (const go of disk.held.splice(0)) go()
   await caughtUp
   assert.equal(session.behind, false)
   assert.equal(b.recorder.failure, null)
+  assert.equal(await session.durable('kernel'), true)
   assert.equal((await b.end()).ok, true)
 })
 

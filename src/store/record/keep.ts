@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { constants, zstdCompress } from 'node:zlib'
 import { FIRST_PREVIOUS } from './heads.ts'
 import type { HeadKeeper } from './keeper.ts'
-import { CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, sha256 } from './layout.ts'
+import { CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, FRAME_HEAD_BYTES, sha256 } from './layout.ts'
 import { syncFolder } from './log.ts'
 import { type Fault, firstPlace, nextBatch, openSegment, type OpenSegment } from './scan.ts'
 import { FolderShelf } from './shelf.ts'
@@ -88,7 +88,7 @@ function lastMs(segment: OpenSegment): number {
   const place = firstPlace(segment)
   let last = segment.header.madeAtMs
   for (let step = nextBatch(segment.bytes, place); step !== null && typeof step !== 'string'; step = nextBatch(segment.bytes, place)) {
-    for (let at = step.start; at + 29 <= step.end; at += 4 + segment.bytes.readUInt32LE(at)) last = Math.max(last, segment.bytes.readDoubleLE(at + 13))
+    for (let at = step.start; at + FRAME_HEAD_BYTES <= step.end; at += 4 + segment.bytes.readUInt32LE(at)) last = Math.max(last, segment.bytes.readDoubleLE(at + 13))
   }
   return last
 }

@@ -10,6 +10,7 @@ export const FORMAT_VERSION = 1
 export const CODEC_PLAIN = 0
 /** Batches as one zstd frame, then sha256 of the whole file before it. */
 export const CODEC_ZSTD = 1
+/** Codecs from 2 on are kept for segments sealed at rest. An unknown one is never read as another. */
 export const CODEC_AT = 5
 export const PREAMBLE_BYTES = 12
 export const HASH_BYTES = 32

@@ -13,6 +13,7 @@ export const SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 export const SYNC_WAIT_MS_MAX = 10_000
 /** Bulk answers are synced sooner than by the clock, so that no sync grows long. */
 export const UNSYNCED_BYTES_SYNC = 8 * 1024 * 1024
+export const STALLED = "the record's disk does not answer"
 const HEAD_EVERY_MS = 1_000
 const HEAD_EVERY_BYTES = 1024 * 1024
 
@@ -78,6 +79,7 @@ export class Log {
   /** A sync of the present file failed: a second one that succeeds would prove nothing. */
   #distrusted = false
   #syncedAtMs: number
+  #stalled = false
 
   constructor(parts: LogParts) {
     this.#p = parts
@@ -91,6 +93,8 @@ export class Log {
   get synced(): number { return this.#synced }
   get segment(): number { return this.#segment }
   get unsyncedBytes(): number { return this.#appended - this.#synced }
+  /** The disk does not answer: what it was told last is late beyond measure. Nothing is acknowledged, not even what the kernel holds. */
+  get stalled(): boolean { return this.#stalled }
   /** Since when something waits for the disk; null when nothing does. */
   get unsyncedSinceMs(): number | null { return this.#appended > this.#synced ? this.#syncedAtMs : null }
 
@@ -137,6 +141,7 @@ export class Log {
    * loop had several, this turn's are gathered into one write at its end.
    */
   kernel(position: number): true | Promise<void> {
+    if (this.#stalled) return Promise.reject(new RecordFailed(STALLED))
     if (this.#written >= position) return true
     const turn = this.#turn
     turn.calls++
@@ -192,6 +197,7 @@ export class Log {
   }
   #settled(target: number, safe: { point: Point; bytes: number }): void {
     this.#synced = target
+    this.#stalled = false
     this.#syncedAtMs = this.#p.nowMs()
     this.#safe = safe
     const waiting = this.#waiters
@@ -204,10 +210,11 @@ export class Log {
   tick(): void {
     const nowMs = this.#p.nowMs()
     if (this.#failure === null) { this.#sync(); if (this.#failure === null) this.#tell('open', false) }
+    this.#stalled = this.#syncing && nowMs - this.#syncedAtMs > SYNC_WAIT_MS_MAX
     if (!this.#waiters.some(({ sinceMs }) => nowMs - sinceMs > SYNC_WAIT_MS_MAX)) return
     const late = this.#waiters.filter(({ sinceMs }) => nowMs - sinceMs > SYNC_WAIT_MS_MAX)
     this.#waiters = this.#waiters.filter((waiter) => !late.includes(waiter))
-    for (const waiter of late) waiter.reject(new RecordFailed('the record: the disk does not answer'))
+    for (const waiter of late) waiter.reject(new RecordFailed(STALLED))
   }
 
   /** Goes on in a new segment after a failure. */
@@ -257,6 +264,7 @@ export class Log {
     this.#segment = segment
     this.#file = file
     this.#distrusted = false
+    this.#stalled = false
     this.#segmentBytes = 0
     this.#batches = 0
     this.#writeAll(header.bytes, 0, header.bytes.length)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { RecordFailed } from '../../core/errors.ts'
 import type { Durability, EventKind, Recorder, SessionRecord } from '../../core/record.ts'
 import { codeOf, EVENT_BYTES_MAX, SAFE_NAME, SESSION_ID_BYTES_MAX } from './layout.ts'
-import { BATCH_BYTES, type Disk, type Head, Log, realDisk, SEGMENT_BYTES_MAX } from './log.ts'
+import { BATCH_BYTES, type Disk, type Head, Log, realDisk, SEGMENT_BYTES_MAX, STALLED } from './log.ts'
 
 const TICK_MS = 100
 const PROBE_EVERY_MS = 1_000
@@ -54,7 +54,11 @@ export class FileRecorder implements Recorder {
     this.#timer = setInterval(() => { this.#tick() }, TICK_MS).unref()
     this.#space(null, statfsSync(options.folder))
   }
-  get failure(): string | null { return this.#closed ? 'the record was closed' : this.#broken ?? this.#low }
+  get failure(): string | null { return this.#closed ? 'the record was closed' : this.#broken ?? (this.#isStalled() ? STALLED : this.#low) }
+  #isStalled(): boolean {
+    for (const log of this.#logs.values()) if (log.stalled) return true
+    return false
+  }
   get unsyncedBytes(): number {
     let total = 0
     for (const log of this.#logs.values()) total += log.unsyncedBytes

@@ -2,7 +2,7 @@
 // Works on buffers as on folders, and reads only. What stands behind the last signed head is reported as unsealed, not as proved.
 import type { KeyObject } from 'node:crypto'
 import { readHeads, type SignedEntry } from './heads.ts'
-import { logName, type Point } from './layout.ts'
+import { CODE_NAMES, FRAME_HEAD_BYTES, HASH_BYTES, logName, type Point } from './layout.ts'
 import { eachEvent, type Event, type Fault, firstPlace, nextBatch, openSegment, type OpenSegment } from './scan.ts'
 import { FolderShelf, type Shelf } from './shelf.ts'
 
@@ -26,22 +26,24 @@ export interface Verification {
   readonly segments: number
   readonly batches: number
   readonly bytes: number
+  readonly sessions: number
+  readonly events: number
   readonly signedHeads: number
 }
 interface Heads { readonly marks: Map<number, { batch: number; hash: string; bytes: number }[]>; last: Point | null; lastBatchOver: Point | null; retired: Point | null }
-interface Tally { readonly bad: Finding[]; readonly unsealed: Finding[]; segments: number; batches: number; bytes: number }
+interface Tally { readonly bad: Finding[]; readonly unsealed: Finding[]; readonly sessions: Set<string>; segments: number; batches: number; bytes: number; events: number }
 
 export function verifyFolder(folder: string, exportFolder: string | null, publicKey: KeyObject): Verification { return verify(new FolderShelf(folder, exportFolder), publicKey) }
 
 export function verify(shelf: Shelf, publicKey: KeyObject): Verification {
-  const tally: Tally = { bad: [], unsealed: [], segments: 0, batches: 0, bytes: 0 }
+  const tally: Tally = { bad: [], unsealed: [], sessions: new Set(), segments: 0, batches: 0, bytes: 0, events: 0 }
   // Heads before logs: what is written meanwhile only makes logs longer than what was signed.
   const exported = shelf.exportedHeads()
   const entries = provenHeads(exported, shelf.heads(), publicKey, tally)
   const heads = byLog(entries)
   const logs = new Set([...shelf.logs(), ...heads.keys()])
   for (const log of logs) verifyLog(shelf, log, heads.get(log) ?? { marks: new Map(), last: null, lastBatchOver: null, retired: null }, tally)
-  return { ok: tally.bad.length === 0, bad: tally.bad, unsealed: tally.unsealed, logs: logs.size, segments: tally.segments, batches: tally.batches, bytes: tally.bytes, signedHeads: entries.length }
+  return { ok: tally.bad.length === 0, bad: tally.bad, unsealed: tally.unsealed, logs: logs.size, segments: tally.segments, batches: tally.batches, bytes: tally.bytes, sessions: tally.sessions.size, events: tally.events, signedHeads: entries.length }
 }
 
 function provenHeads(exported: Buffer | null, own: Buffer, publicKey: KeyObject, tally: Tally): readonly SignedEntry[] {
@@ -148,10 +150,10 @@ function follows(segment: OpenSegment, before: Walked | null, retired: Point | n
 function walk(segment: OpenSegment, number: number, tally: Tally): Walked {
   const place = firstPlace(segment)
   const ends = [segment.start]
-  const hashes = (batch: number): string | null => batch === 0 ? segment.hash.toString('hex') : batch < ends.length ? segment.bytes.toString('hex', ends[batch]! - 32, ends[batch]!) : null
+  const hashes = (batch: number): string | null => batch === 0 ? segment.hash.toString('hex') : batch < ends.length ? segment.bytes.toString('hex', ends[batch]! - HASH_BYTES, ends[batch]!) : null
   let step = nextBatch(segment.bytes, place)
   let lastStart = 0, lastEnd = 0
-  for (; step !== null && typeof step !== 'string'; step = nextBatch(segment.bytes, place)) { ends.push(place.at); lastStart = step.start; lastEnd = step.end }
+  for (; step !== null && typeof step !== 'string'; step = nextBatch(segment.bytes, place)) { count(segment.bytes, step, tally); ends.push(place.at); lastStart = step.start; lastEnd = step.end }
   tally.segments++
   tally.batches += place.batch
   tally.bytes += place.at
@@ -159,6 +161,12 @@ function walk(segment: OpenSegment, number: number, tally: Tally): Walked {
   return {
     number, end: { segment: number, batch: place.batch, hash: hashes(place.batch)! }, fault, at: hashes,
     get after() { return lastEventIn(segment, place.batch > 0 ? lastStart : 0, lastEnd) },
+  }
+}
+function count(bytes: Buffer, step: { readonly start: number; readonly end: number }, tally: Tally): void {
+  for (let at = step.start; at + FRAME_HEAD_BYTES <= step.end; at += 4 + bytes.readUInt32LE(at)) {
+    if (bytes[at + 4] === CODE_NAMES) tally.sessions.add(bytes.toString('utf8', at + FRAME_HEAD_BYTES, Math.min(step.end, at + 4 + bytes.readUInt32LE(at))))
+    else tally.events++
   }
 }
 /** Names are given where a session first appears: they are looked for from the segment's start, only when there is something to say. */
@@ -184,7 +192,7 @@ function tailOf(segment: OpenSegment, number: number, walked: Walked, heads: Hea
   for (let step = nextBatch(segment.bytes, place); step !== null && typeof step !== 'string'; step = nextBatch(segment.bytes, place)) {
     if (place.batch <= from) continue
     // Frames begin with length, code, session and sequence; the clock that never jumps stands at 21.
-    const atMs = step.end - step.start >= 29 ? segment.bytes.readDoubleLE(step.start + 21) : NaN
+    const atMs = step.end - step.start >= FRAME_HEAD_BYTES ? segment.bytes.readDoubleLE(step.start + 21) : NaN
     if (firstMs === 0) firstMs = atMs
     lastMs = atMs
   }

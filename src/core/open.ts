@@ -261,13 +261,16 @@ export class LiveSession implements Session {
 
   more(plan: Plan, waiting: (url: string) => void): true | Denied | Promise<true | Denied> {
     const run = plan as Run
-    const limit = run.limits.find((l) => run.rows + 1 > l.rows || run.bytes >= Math.min(l.bytes, run.bytesMax))
-    if (limit === undefined || run.rows + 1 <= limit.rows && run.bytesMax !== limit.bytes) return this.#moreBudget(run, waiting)
+    const byRows = run.rows + 1 > run.rowsMax
+    // At the same size a denial acts before a review.
+    const reached = run.limits.filter((l) => (byRows ? l.rows === run.rowsMax : l.bytes === run.bytesMax))
+    const limit = reached.find((l) => l.then === 'deny') ?? reached[0]
+    if (limit === undefined) return this.#moreBudget(run, waiting)
     return this.#beyond(run, limit, waiting)
   }
 
   #beyond(run: Run, limit: Limit, waiting: (url: string) => void): true | Denied | Promise<true | Denied> {
-    const words = Number.isFinite(limit.rows) ? `the answer has more than ${limit.rows} rows` : `the answer has more than ${limit.bytes} bytes`
+    const words = run.rows + 1 > limit.rows ? `the answer has more than ${limit.rows} rows` : `the answer has more than ${limit.bytes} bytes`
     if (limit.then === 'deny' || limit.terms === null) return this.#cut(run, limit.rule, limit.message ?? words, 'ask for less, or narrow the condition')
     return this.#askMore(run, limit.terms, limit.rule, words, waiting, () => { run.limits.splice(run.limits.indexOf(limit), 1) })
   }

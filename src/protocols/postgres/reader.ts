@@ -1,5 +1,6 @@
 // What a text means under the names, masks and policy of one session: judged once per text and state of names, shared by the sessions
 // of a worker that see the same. It decides nothing: it says what is asked, in words that rules read.
+import type { CopyOptions } from './copy.ts'
 import type { Statement } from '../../core/statement.ts'
 
 /** What became of a text. `syntax`: answered with the server's own error; the text never goes upstream. */
@@ -11,18 +12,28 @@ export interface Judged {
   readonly syntax: { readonly code: string; readonly message: string; readonly position: number } | null
   /** One per statement of the text, in order. */
   readonly parts: readonly Part[]
+  /** The same in every session of this view: not when it names a prepared statement. */
+  readonly lasting: boolean
+  /** Only SET, RESET, SHOW: allowed also while nothing else can be judged. */
+  readonly setting: boolean
+  /** It changes the catalog itself. */
+  readonly changesCatalog: boolean
   /** Running it may change what names mean: search path, role, temporary tables, catalog. */
   readonly moves: boolean
   /** It ends a transaction or goes back to a savepoint: what moved inside may move back. */
   readonly endsTransaction: boolean
   /** It opens COPY FROM STDIN. */
   readonly copyIn: boolean
+  /** How COPY TO STDOUT writes its rows and, for a table, the types of its columns. */
+  readonly copyOut: { readonly options: CopyOptions; readonly types: readonly number[] | null } | null
   /** Its errors may carry values of masked columns. */
   readonly strictErrors: boolean
   /** Cursor whose plan it continues, or null. */
   readonly fetches: string | null
   /** Parameter whose value bounds the rows (`LIMIT $1`), from 1; 0 = none. */
   readonly rowsParameter: number
+  /** Parameters that would store a mask's own text: the run is refused. `values` as text, null for NULL or what is not text. */
+  refusedParameters(values: readonly (string | null)[]): { readonly rule: string; readonly message: string; readonly hint: string } | null
   /** Maps a character position of an error in `sent` back to `text`. */
   position(at: number): number
 }
@@ -47,6 +58,9 @@ export interface Reader {
   read(text: string): Judged | Promise<Judged>
   /** Texts to run on the client's own connection to learn what names mean now; their rows go to `learned`. Null when nothing is to learn. */
   probe(inTransaction: boolean): string | null
+  /** What was learned says that it must be asked once more. */
+  readonly unfinished: boolean
+  changed(): void
   learned(results: readonly (readonly (readonly (string | null)[])[])[], inTransaction: boolean): void
   /** The server reported a parameter. */
   reported(name: string, value: string): void

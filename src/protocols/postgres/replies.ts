@@ -15,6 +15,7 @@ const EMPTY_QUERY = ch('I'), ERROR = ch('E'), NOTICE = ch('N'), READY = ch('Z'),
 const COPY_IN = ch('G'), COPY_OUT = ch('H'), COPY_DATA = ch('d'), COPY_DONE = ch('c')
 const IDLE = ch('I')
 
+const NOTHING = Buffer.alloc(0)
 const PASS = 0, SWALLOW = 1, DONE = 2
 
 export class Replies {
@@ -26,6 +27,16 @@ export class Replies {
   readonly #reader: Reader
   readonly #guard: Guard
   constructor(conversation: Conversation, reader: Reader, guard: Guard) { this.#c = conversation; this.#reader = reader; this.#guard = guard }
+
+  /** Where the run of unchanged bytes began, and the message being read. */
+  #input: Buffer = NOTHING
+  #from = 0
+  #at = 0
+  /** Lets the unchanged bytes before this message go out: it will not go as it is. */
+  #flush(answers: Answers): void {
+    if (this.#at > this.#from) answers.pass(this.#input, this.#from, this.#at)
+    this.#from = this.#at
+  }
 
   get answering(): number { return this.#c.owed.first()?.plan?.run ?? 0 }
 
@@ -56,36 +67,47 @@ export class Replies {
         position = passFrom = next
         continue
       }
-      const done = this.#message(type, input, position, next, owed, to, () => { if (position > passFrom) to.pass(input, passFrom, position); passFrom = position })
+      this.#input = input
+      this.#from = passFrom
+      this.#at = position
+      const done = this.#message(type, input, position, next, owed, to)
       position = next
-      if (done !== PASS) passFrom = next
+      if (done === SWALLOW) this.#flush(to)
+      passFrom = done === PASS ? this.#from : next
     }
     if (position > passFrom) to.pass(input, passFrom, position)
+    this.#input = NOTHING
     return position
   }
 
   /** PASS: goes out as it is. SWALLOW and DONE: nothing of it, or something else written after `flush`. */
-  #message(type: number, input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+  #message(type: number, input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers): number {
     const c = this.#c
     switch (type) {
-      case STATUS: return this.#status(input, at, to, answers, flush)
-      case NOTIFICATION: return this.#guard.notification(input, at, to) ? (flush(), this.#guard.writeClean(input, at, to, answers.splice()), DONE) : PASS
+      case STATUS: return this.#status(input, at, to, answers)
+      case NOTIFICATION: {
+        const clean = this.#guard.notification(input, at, to)
+        if (clean === null) return PASS
+        this.#flush(answers)
+        answers.splice().copy(clean, 0, clean.length)
+        return DONE
+      }
       case NOTICE:
-        if (owed?.ours === true || c.cut !== null) { flush(); return SWALLOW }
-        return this.#words(input, at, to, owed, answers, flush)
-      case READY: return this.#ready(input, at, owed, answers, flush)
-      case ERROR: return this.#error(input, at, to, owed, answers, flush)
+        if (owed?.ours === true || c.cut !== null) { this.#flush(answers); return SWALLOW }
+        return this.#words(input, at, to, owed, answers)
+      case READY: return this.#ready(input, at, owed, answers)
+      case ERROR: return this.#error(input, at, to, owed, answers)
       default:
     }
     if (owed === undefined) throw new Malformed(`the server sent message type 0x${type.toString(16)} without being asked`)
-    if (owed.ours) { this.#probeMessage(type, input, at, to); flush(); return SWALLOW }
+    if (owed.ours) { this.#probeMessage(type, input, at, to); this.#flush(answers); return SWALLOW }
     const swallow = c.cut !== null
-    const passed = this.#answer(type, input, at, to, owed, answers, flush)
-    if (swallow && passed === PASS) { flush(); return SWALLOW }
+    const passed = this.#answer(type, input, at, to, owed, answers)
+    if (swallow && passed === PASS) { this.#flush(answers); return SWALLOW }
     return passed
   }
 
-  #answer(type: number, input: Buffer, at: number, to: number, owed: Owed, answers: Answers, flush: () => void): number {
+  #answer(type: number, input: Buffer, at: number, to: number, owed: Owed, answers: Answers): number {
     const c = this.#c
     switch (type) {
       case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
@@ -96,8 +118,8 @@ export class Replies {
         if (owed.kind !== DESCRIBE_STATEMENT && owed.kind !== DESCRIBE_PORTAL) throw out(type)
         c.owed.shift()
         return PASS
-      case DESCRIPTION: return this.#description(input, at, to, owed, answers, flush)
-      case COMPLETE: return this.#complete(input, at, to, owed, answers, flush)
+      case DESCRIPTION: return this.#description(input, at, to, owed, answers)
+      case COMPLETE: return this.#complete(input, at, to, owed, answers)
       case EMPTY_QUERY:
         if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, '', answers) } else if (owed.kind !== QUERY) throw out(type)
         return PASS
@@ -116,7 +138,12 @@ export class Replies {
         return PASS
       }
       case COPY_DATA: case ROW: if (c.cut !== null) return PASS; throw out(type)
-      case COPY_DONE: c.copyOut = null; return PASS
+      case COPY_DONE: {
+        const shape = c.copyOut?.shape ?? null
+        c.copyOut = null
+        if (shape?.masking === true && c.cut === null) { this.#flush(answers); this.#guard.copyEnd(shape, answers.splice()) }
+        return PASS
+      }
       default: throw new Malformed(`the server sent unknown message type 0x${type.toString(16)}`)
     }
   }
@@ -126,7 +153,7 @@ export class Replies {
     this.#c.owed.shift()
   }
 
-  #description(input: Buffer, at: number, to: number, owed: Owed, answers: Answers, flush: () => void): number {
+  #description(input: Buffer, at: number, to: number, owed: Owed, answers: Answers): number {
     const c = this.#c
     const judged = owed.judged ?? owed.portal?.prepared.judged ?? null
     const formats = owed.portal?.formats ?? []
@@ -139,13 +166,13 @@ export class Replies {
     } else if (owed.kind === QUERY) owed.shape = shape
     else throw out(DESCRIPTION)
     if (shape.description === null || c.cut !== null) return PASS
-    flush()
+    this.#flush(answers)
     const scratch = answers.splice()
     scratch.copy(shape.description, 0, shape.description.length)
     return DONE
   }
 
-  #complete(input: Buffer, at: number, to: number, owed: Owed, answers: Answers, flush: () => void): number {
+  #complete(input: Buffer, at: number, to: number, owed: Owed, answers: Answers): number {
     const c = this.#c
     if (owed.kind !== QUERY && owed.kind !== EXECUTE) throw out(COMPLETE)
     const judged = owed.judged
@@ -155,9 +182,9 @@ export class Replies {
     c.copyOut = null
     if (c.copyIn === owed) c.copyIn = null
     if (part !== undefined) this.#names(part, owed.plan)
-    if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) { flush(); this.#tellCut(answers) }
+    if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) { this.#flush(answers); this.#tellCut(answers) }
     if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, input.toString('latin1', at + 5, to - 1), answers) }
-    return this.#guard.tag(input, at, to) && c.cut === null ? PASS : SWALLOW
+    return PASS
   }
   #names(part: { prepares: { name: string; judged: import('./reader.ts').Judged } | null; frees: string | null; declares: string | null; closes: string | null }, plan: Plan | null): void {
     const c = this.#c
@@ -170,7 +197,7 @@ export class Replies {
   }
   #seen(owed: Owed, tag: string, answers: Answers): void { if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag }) }
 
-  #ready(input: Buffer, at: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+  #ready(input: Buffer, at: number, owed: Owed | undefined, answers: Answers): number {
     const c = this.#c
     if (owed === undefined || (owed.kind !== SYNC && owed.kind !== QUERY)) throw out(READY)
     c.owed.shift()
@@ -181,29 +208,29 @@ export class Replies {
     if (status === IDLE && c.status !== IDLE) c.cursors.clear()
     c.status = status
     if (status === IDLE) c.transactionOver()
-    if (owed.ours) { this.#probeDone(); flush(); return SWALLOW }
+    if (owed.ours) { this.#probeDone(); this.#flush(answers); return SWALLOW }
     if (owed.kind === QUERY && owed.refused === null && owed.plan !== null) this.#seen(owed, '', answers)
     if (c.cut !== null) {
-      flush()
+      this.#flush(answers)
       this.#tellCut(answers)
       c.cut = null
     }
     return PASS
   }
 
-  #error(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+  #error(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers): number {
     const c = this.#c
-    if (owed === undefined || isFatal(input, at, to)) return this.#words(input, at, to, owed, answers, flush)
-    if (owed.ours) { this.#probeFailed = true; flush(); return SWALLOW }
+    if (owed === undefined || isFatal(input, at, to)) return this.#words(input, at, to, owed, answers)
+    if (owed.ours) { this.#probeFailed = true; this.#flush(answers); return SWALLOW }
     const fields = frames.u32(input, at + 1) > 0 ? codeOf(input, at, to) : ''
     c.copyIn = null
     c.copyOut = null
     if (owed.refused === null && owed.plan !== null && c.cut === null) answers.saw(owed.plan, { kind: 'failed', code: fields })
     const cutting = c.cut
     if (owed.kind !== QUERY && owed.kind !== SYNC) this.#skip(owed, answers)
-    if (cutting !== null) { flush(); this.#tellCut(answers); return DONE }
-    if (owed.refused !== null) { flush(); writeRefusal(answers, owed.refused); return DONE }
-    return this.#words(input, at, to, owed, answers, flush)
+    if (cutting !== null) { this.#flush(answers); this.#tellCut(answers); return DONE }
+    if (owed.refused !== null) { this.#flush(answers); writeRefusal(answers, owed.refused); return DONE }
+    return this.#words(input, at, to, owed, answers)
   }
   /** The server ignores what follows up to Sync: so do we, and names go back to what they meant. */
   #skip(failed: Owed, answers: Answers): void {
@@ -226,15 +253,15 @@ export class Replies {
   }
   cut(plan: Plan, why: Denied): void { this.#c.cut = { plan, why, told: false } }
 
-  #words(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers, flush: () => void): number {
+  #words(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers): number {
     const clean = this.#guard.words(input, at, to, owed?.judged ?? null)
     if (clean === null) return PASS
-    flush()
+    this.#flush(answers)
     answers.splice().copy(clean, 0, clean.length)
     return DONE
   }
 
-  #status(input: Buffer, at: number, to: number, answers: Answers, flush: () => void): number {
+  #status(input: Buffer, at: number, to: number, answers: Answers): number {
     const nameEnd = frames.stringEnd(input, at + 5, to)
     const valueEnd = nameEnd < 0 ? -1 : frames.stringEnd(input, nameEnd + 1, to)
     if (valueEnd !== to - 1) throw new Malformed('the server sent a malformed parameter status')
@@ -242,7 +269,7 @@ export class Replies {
     this.#reader.reported(name, value)
     const told = this.#guard.parameter(name, value)
     if (told === value) return PASS
-    flush()
+    this.#flush(answers)
     if (told !== null) frames.writeParameterStatus(answers.splice(), name, told)
     return DONE
   }
@@ -261,6 +288,7 @@ export class Replies {
     this.#learned = []
     if (this.#probeFailed) throw new Malformed('Sluice could not read the catalog on this connection')
     this.#reader.learned(results, c.status !== IDLE)
+    c.stale = this.#reader.unfinished
   }
 }
 

@@ -121,8 +121,11 @@ export class Requests {
     return this.#asked(pending, judged, pending.type === frames.P ? 'prepare' : 'run', null, 0, within)
   }
   #asked(pending: Pending, judged: Judged, phase: Ask['phase'], parameters: readonly string[] | null, prepared: number, within: Plan | null): Ask {
-    const statement = judged.rowsParameter === 0 || pending.portal === null ? judged.statement
-      : { ...judged.statement, rowsMax: boundOf(pending.portal, judged.rowsParameter) }
+    const { portal } = pending
+    let { statement } = judged
+    if (portal !== null && judged.rowsParameter > 0) statement = { ...statement, rowsMax: boundOf(portal, judged.rowsParameter) }
+    const stores = portal === null || portal.parameters.length === 0 ? null : judged.refusedParameters(portal.parameters.map((p, i) => (p === null || formatOf(portal, i) === 1 && p.includes(0) ? null : p.toString('utf8'))))
+    if (stores !== null) statement = { ...statement, masking: { kind: 'refused', ...stores } }
     return {
       statement, parameters, phase, prepared, within, waiting: this.#waiting,
       binding: () => [judged.text, ...(pending.portal?.parameters ?? []).map((p) => p ?? 'NULL'), String(pending.portal?.parameterFormats ?? ''), String(pending.types)],
@@ -227,6 +230,7 @@ export class Requests {
   #moved(judged: Judged): void {
     const c = this.#c
     if (judged.copyIn) this.#copyMayBegin = true
+    if (judged.changesCatalog) this.#reader.changed()
     if (judged.moves) { c.stale = true; c.movedInTransaction = true }
     else if (judged.endsTransaction && c.movedInTransaction) c.stale = true
     if (judged.endsTransaction) c.movedInTransaction = judged.moves

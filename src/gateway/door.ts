@@ -1,0 +1,196 @@
+// The one authorization flow of a worker, for every protocol: throttle, identity, resource rule, credential class, record "opened".
+// And the worker's list of its open sessions, so that expiry, revocation, policy changes and kills reach them.
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { SecureContext } from 'node:tls'
+import { type Authenticated, opens } from '../auth/authenticate.ts'
+import type { Config } from '../config.ts'
+import { NoSuchResource, NotAllowed, RecordFailed, SluiceError } from '../core/errors.ts'
+import type { Identity } from '../core/identity.ts'
+import { LiveSession, newSessionId } from '../core/open.ts'
+import type { Grant, PolicySet } from '../core/policy.ts'
+import type { SessionPorts } from '../core/ports.ts'
+import type { Recorder } from '../core/record.ts'
+import type { Resource } from '../core/resource.ts'
+import type { Gate, Login, Opened } from '../protocols/protocol.ts'
+import { covers } from '../store/revocations.ts'
+import type { Bus } from './bus.ts'
+import { credentialFor } from './credentials.ts'
+import { log } from './log.ts'
+import { type Revoked, WORKER_SHIFT, type WorkerAnswers, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
+
+/** A session may outlive its credential by this at most (a resource may allow longer). */
+const EXPIRY_GRACE_MS = 25_000
+const TICK_MS = 1_000
+
+export type WorkerBus = Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>
+interface Open { readonly session: LiveSession; readonly resource: Resource; readonly identity: Identity; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
+
+export interface DoorParts {
+  readonly number: number
+  readonly bus: WorkerBus
+  readonly secure: SecureContext | null
+  readonly recorder: Recorder
+  readonly ports: SessionPorts
+  /** Who presents this secret. */
+  authenticate(secret: string): Promise<Authenticated>
+  /** The catalog of a resource changed: tell the other workers. */
+  moved(moved: { readonly resource: string; readonly database: string }): void
+  /** Text as the record may hold it, under these detectors. */
+  redactor(grant: Grant): (text: string) => string
+}
+
+export class Door implements Gate {
+  readonly #p: DoorParts
+  #config: Config
+  #policies: PolicySet
+  #revoked: Revoked[]
+  readonly #open = new Map<string, Open>()
+  readonly #keys = new Map<number, { readonly secret: Buffer; readonly onCancel: () => void }>()
+  #nextKey = 1
+  #draining = false
+  constructor(parts: DoorParts, config: Config, policies: PolicySet, revoked: readonly Revoked[]) {
+    this.#p = parts
+    this.#config = config
+    this.#policies = policies
+    this.#revoked = [...revoked]
+    setInterval(() => this.#tick(Date.now()), TICK_MS).unref()
+  }
+  get secure(): SecureContext | null { return this.#p.secure }
+  get size(): number { return this.#open.size }
+
+  async open(login: Login, client: { readonly address: string; readonly encrypted: boolean }): Promise<Opened> {
+    const about = { resource: login.resource, user: login.user, client: client.address }
+    try { return await this.#opened(login, client) } catch (error) {
+      this.refused(error instanceof SluiceError ? error.code : 'INTERNAL', { ...about, why: error instanceof SluiceError && error.public ? error.message : 'an internal error' })
+      throw error
+    }
+  }
+
+  async #opened(login: Login, client: { readonly address: string; readonly encrypted: boolean }): Promise<Opened> {
+    if (this.#draining) throw new SluiceError('STOPPING', 'this gateway is stopping: connect again')
+    const failure = this.#p.recorder.failure
+    if (failure !== null) throw new RecordFailed(failure)
+    const found = await this.#p.authenticate(login.secret)
+    const { identity } = found
+    if (this.#isRevoked(identity)) throw new NotAllowed('this credential was revoked')
+    const resource = this.#config.resources.find((r) => r.name === login.resource)
+    const grant = resource === undefined ? null : this.#policies.grant(identity, resource)
+    // A resource that does not exist and one that no policy opens are answered alike.
+    if (resource === undefined || grant === null || (!grant.opens && grant.closed === null) || !opens(found, login.resource)) throw new NoSuchResource(`no resource "${login.resource}" that you may reach: \`sluice resources\` lists them`)
+    if (!grant.opens) throw new NotAllowed(grant.closed?.message ?? 'no policy opens this resource to you')
+    const database = databaseOf(resource, login.database)
+    if (credentialFor(resource, grant.needs) === null) throw new NotAllowed(`resource ${resource.name} has no credential that covers ${grant.needs}`)
+    const id = newSessionId()
+    const startedAtMs = Date.now()
+    const counted = await this.#p.bus.ask('opened', { id, resource: resource.name, protocol: resource.protocol, database, identity, client: client.address, application: login.application, startedAtMs, worker: this.#p.number })
+    if (!counted.allowed) throw new NotAllowed(counted.why)
+    const record = this.#p.recorder.session(id, resource.name)
+    let state = () => ''
+    const session = new LiveSession({
+      id, identity, resource, grant, record, ports: this.#p.ports, redact: this.#p.redactor(grant), state: () => state(),
+      facts: { id, database, client: client.address, startedAtMs },
+    })
+    try {
+      record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
+      await record.durable('disk')
+    } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
+    const entry: Open = { session, resource, identity, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
+    this.#open.set(id, entry)
+    return {
+      session, resource, database, keyedHash: this.#p.ports.keyedHash,
+      credential: () => this.#p.bus.ask('credential', { session: id, resource: resource.name, class: grant.needs }),
+      cancelKey: (bytes, onCancel) => this.#cancelKey(entry, bytes, onCancel),
+      moved: () => this.#p.moved({ resource: resource.name, database }),
+      onTick: (tick) => { entry.ticks.push(tick) },
+      get state() { return state },
+      set state(value: () => string) { state = value },
+    }
+  }
+
+  /** The protocol is done with it. */
+  closed({ session }: Opened, why: string): void {
+    const entry = this.#open.get(session.id)
+    if (entry === undefined) return
+    this.#open.delete(session.id)
+    for (const { id } of entry.key) this.#keys.delete(id)
+    session.close(why)
+    this.#p.bus.tell('closed', { id: session.id, why, counts: { ...session.counts } })
+  }
+
+  refused(what: string, facts: Readonly<Record<string, unknown>>): void {
+    log.info({ what, ...facts }, 'a login was refused')
+    try {
+      const record = this.#p.recorder.session(newSessionId(), '_logins')
+      record.append('login', JSON.stringify({ what, ...facts }))
+      record.close()
+    } catch (error) { if (!(error instanceof RecordFailed)) throw error }
+  }
+
+  // ---- cancel keys
+
+  #cancelKey(entry: Open, bytes: number, onCancel: () => void): { id: number; secret: Buffer } {
+    do { this.#nextKey = (this.#nextKey + 1) % (1 << WORKER_SHIFT) } while (this.#keys.has(this.#nextKey) || this.#nextKey === 0)
+    const id = (this.#p.number << WORKER_SHIFT) | this.#nextKey
+    const secret = randomBytes(bytes)
+    this.#keys.set(id, { secret, onCancel })
+    entry.key.push({ id, secret, onCancel })
+    return { id, secret }
+  }
+  cancel(id: number, secret: Buffer): void {
+    if (id >>> WORKER_SHIFT === this.#p.number) this.cancelHere(id, secret)
+    else this.#p.bus.tell('cancel', { id, secret: secret.toString('hex') })
+  }
+  cancelHere(id: number, secret: Buffer): void {
+    const key = this.#keys.get(id)
+    if (key !== undefined && key.secret.length === secret.length && timingSafeEqual(key.secret, secret)) key.onCancel()
+  }
+
+  // ---- what reaches open sessions
+
+  #tick(nowMs: number): void {
+    for (const entry of this.#open.values()) {
+      if (nowMs > entry.endsAtMs) entry.session.end('its credential expired')
+      for (const tick of entry.ticks) tick(nowMs)
+    }
+    if (this.#open.size > 0) this.#p.bus.tell('counts', [...this.#open.values()].map(({ session }) => ({ id: session.id, counts: { ...session.counts } })))
+  }
+  reload(config: Config, policies: PolicySet): void {
+    this.#config = config
+    this.#policies = policies
+    for (const entry of this.#open.values()) {
+      const resource = config.resources.find((r) => r.name === entry.resource.name)
+      if (resource === undefined) { entry.session.end('its resource is gone'); continue }
+      const grant = policies.grant(entry.identity, resource)
+      if (!grant.opens) entry.session.end('no policy opens this resource to you any more')
+      else entry.session.regrant(grant)
+    }
+  }
+  #isRevoked(identity: Identity): boolean { return this.#revoked.some((r) => covers(r, identity)) }
+  revoke(revoked: Revoked): void {
+    this.#revoked.push(revoked)
+    for (const { session, identity } of this.#open.values()) if (covers(revoked, identity)) session.end('its credential was revoked')
+  }
+  kill(id: string | null, why: string): void { if (id !== null) this.#open.get(id)?.session.end(why) }
+  interrupt(id: string): void { for (const { onCancel } of this.#open.get(id)?.key ?? []) onCancel() }
+
+  /** No new sessions; open ones end when they are idle anyway, or after the time. */
+  async drain(withinMs: number): Promise<void> {
+    this.#draining = true
+    const deadline = Date.now() + withinMs
+    while (this.#open.size > 0 && Date.now() < deadline) await new Promise((done) => setTimeout(done, 50))
+    for (const { session } of this.#open.values()) session.end('this gateway is stopping')
+    const last = Date.now() + 2_000
+    while (this.#open.size > 0 && Date.now() < last) await new Promise((done) => setTimeout(done, 20))
+  }
+}
+
+function databaseOf(resource: Resource, named: string | null): string {
+  if (named === null || named === resource.database) return resource.database ?? resource.name
+  if (resource.databases === 'any' || resource.databases.includes(named)) return named
+  throw new NotAllowed(`resource ${resource.name} does not allow database "${named}"`)
+}
+/** HMAC-SHA256, hex, under the installation's key. */
+export function hasher(keyHex: string): (bytes: string | Uint8Array) => string {
+  const key = Buffer.from(keyHex, 'hex')
+  return (bytes) => createHmac('sha256', key).update(bytes).digest('hex')
+}

@@ -1,0 +1,12 @@
+// The installation's HMAC key: names values in the record and makes hashes in masks, so that neither can be searched by a guess.
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const KEY_BYTES = 32
+/** Hex. Made at the first start, 0600. */
+export function installationKey(keys: string): string {
+  const file = join(keys, 'hash.key')
+  if (!existsSync(file)) { mkdirSync(keys, { recursive: true, mode: 0o700 }); writeFileSync(file, randomBytes(KEY_BYTES).toString('hex'), { mode: 0o600, flag: 'wx' }) }
+  return readFileSync(file, 'utf8').trim()
+}

@@ -1,0 +1,303 @@
+// The process that owns the store, the keys, the ports and the bus. It serves no client bytes itself: workers run sessions, the web
+// process answers the API. Ports open only when all of it can serve; on SIGTERM sessions drain and every child is ended.
+import cluster, { type Worker } from 'node:cluster'
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { watchFile, unwatchFile, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { KeyFetcher } from '../auth/keys.ts'
+import { type Config, parseConfig } from '../config.ts'
+import { NotAuthenticated } from '../core/errors.ts'
+import type { Budget } from '../core/policy.ts'
+import { openKeyring, writeKeyring } from '../store/keyring.ts'
+import { type Head, HeadKeeper, recoverRecordings } from '../store/record/index.ts'
+import type { Keyring } from '../store/secrets.ts'
+import { openStore, type Store } from '../store/store.ts'
+import { Bus } from './bus.ts'
+import { type Certificates, certificates } from './certificates.ts'
+import { credentialFor, environmentFor, resolveSecret } from './credentials.ts'
+import { installationKey } from './installation.ts'
+import { LiveSessions } from './live.ts'
+import { log } from './log.ts'
+import { type Boot, type Revoked, type SessionInfo, WORKER_SHIFT, type WebAsks, type WebHears, type WebTells, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
+import { metrics } from './metrics.ts'
+import type { Held, ReviewPort } from '../core/ports.ts'
+import { openReviewDesk } from '../store/review_desk.ts'
+import { startStore } from './storage.ts'
+import { startWebhook, type Webhook } from '../store/webhook.ts'
+
+const RELOAD_LOOK_MS = 1_000
+const CHILD_END_MS = 4_000
+/** A worker that dies is replaced, but not in a loop. */
+const RESPAWN_MS = 500
+
+type WorkerBus = Bus<object, WorkerHears, WorkerAsks, WorkerTells>
+interface Hand { readonly worker: Worker; readonly bus: WorkerBus; readonly number: number; ready: boolean }
+
+export interface Gateway { readonly config: Config; readonly fingerprint: string | null; stop(): Promise<void>; readonly stopped: Promise<void> }
+
+/** Starts everything; resolves when it serves. Throws ConfigErrors or a SluiceError with what to do. */
+export async function startGateway(file: string): Promise<Gateway> {
+  const supervisor = new Supervisor(file)
+  try { await supervisor.start() } catch (error) { await supervisor.stop(); throw error }
+  return supervisor
+}
+
+class Supervisor implements Gateway {
+  readonly #file: string
+  #text = ''
+  config!: Config
+  #certificates: Certificates | null = null
+  #store!: Store
+  #stopStore: (() => Promise<void>) | null = null
+  #keyring!: Keyring
+  #heads!: HeadKeeper
+  #keys!: KeyFetcher
+  #desk!: ReviewPort
+  #hook: Webhook | null = null
+  #hands: Hand[] = []
+  #web: { child: ChildProcess; bus: Bus<object, WebHears, WebAsks, WebTells> } | null = null
+  readonly #live = new LiveSessions()
+  #revocations: Revoked[] = []
+  #bootId = randomBytes(6).toString('hex')
+  #hashKey = ''
+  #stopping: Promise<void> | null = null
+  #endings: (() => void)[] = []
+  #done: () => void = () => {}
+  readonly stopped = new Promise<void>((done) => { this.#done = done })
+  constructor(file: string) { this.#file = file }
+  get fingerprint(): string | null { return this.#certificates?.fingerprint ?? null }
+
+  async start(): Promise<void> {
+    this.#text = readFileSync(this.#file, 'utf8')
+    this.config = parseConfig(this.#text, this.#file, process.env)
+    const { gateway } = this.config
+    const keys = join(gateway.data, 'keys')
+    this.#certificates = await certificates(keys, gateway.tls.kind === 'auto' ? 'auto' : gateway.tls)
+    this.#hashKey = installationKey(keys)
+    this.#keyring = { keys: openKeyring(keys), keep: (all) => writeKeyring(keys, all) }
+    const storage = await startStore(gateway)
+    this.#stopStore = storage.stop
+    this.#address = storage.address
+    this.#store = await openStore(storage.address)
+    const instance = await this.#store.begin()
+    this.#endings.push(() => { void instance.end().catch(() => {}) })
+    this.#heads = await HeadKeeper.open({ data: gateway.data, second: gateway.heads })
+    await recoverRecordings(gateway.data, this.#heads)
+    this.#keys = new KeyFetcher({ failed: (issuer, why) => log.warn({ issuer, why }, 'an issuer gave no keys') })
+    this.#revocations = await this.#store.revocations.all()
+    const reviewUrl = (id: string) => `${this.webUrl()}/reviews/${id}`
+    if (gateway.webhook !== null) this.#hook = startWebhook({ url: gateway.webhook.url, secret: (await resolveSecret(gateway.webhook.secret, this.#store.secrets, this.#keyring)) ?? '', reviewUrl, failed: (message) => log.warn(message) })
+    this.#desk = openReviewDesk({ store: this.#store, instance: instance.number, reviewUrl, waiting: (review) => this.#hook?.tell(review) })
+    this.#endings.push(this.#store.sweeping((review) => log.info({ review: review.id, state: review.state }, 'review ended')))
+    this.#listenToStore()
+    await this.#startWorkers()
+    await this.#startWeb()
+    this.#watch()
+    log.info({ workers: this.#hands.length, listen: gateway.listen }, 'serving')
+  }
+
+  webUrl(): string {
+    const { gateway } = this.config
+    const host = gateway.listen.web?.host ?? '127.0.0.1'
+    return gateway.url ?? `https://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${gateway.listen.web?.port ?? 8443}`
+  }
+
+  // ---- workers
+
+  async #startWorkers(): Promise<void> {
+    cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)), serialization: 'advanced' })
+    const count = this.config.gateway.workers === 'auto' ? availableParallelism() : this.config.gateway.workers
+    await Promise.all(Array.from({ length: count }, (_, i) => this.#startWorker(i + 1)))
+  }
+
+  #startWorker(number: number): Promise<void> {
+    return new Promise((ready, failed) => {
+      const worker = cluster.fork(environmentFor(this.config.resources, this.#sources()) as object)
+      const hand: Hand = { worker, number, ready: false, bus: new Bus<object, WorkerHears, WorkerAsks, WorkerTells>(worker, this.#answers(number), {
+        ready: () => { hand.ready = true; ready() },
+        closed: ({ id, why, counts }) => { this.#live.counted(id, counts); const info = this.#live.close(id); if (info !== null) this.#indexed({ ...info, counts }, why) },
+        counts: (all) => { for (const { id, counts } of all) this.#live.counted(id, counts) },
+        cancel: (cancel) => { this.#hands.find((h) => h.number === cancel.id >>> WORKER_SHIFT)?.bus.tell('cancel', cancel) },
+        endWait: ({ wait, why }) => this.#waits.get(wait)?.held.cancel(why),
+        giveBack: ({ key, budget, rows }) => this.#giveBack(key, budget, rows),
+        head: (head) => { void this.#heads.take(head as never).catch((error: unknown) => log.error({ error: String(error) }, 'a signed head could not be kept')) },
+        catalog: (moved) => { for (const other of this.#hands) if (other !== hand) other.bus.tell('catalog', moved) },
+      }) }
+      this.#hands = [...this.#hands.filter((h) => h.number !== number), hand]
+      worker.once('exit', (code) => {
+        this.#hands = this.#hands.filter((h) => h !== hand)
+        for (const info of this.#live.ofWorker(number)) { this.#live.close(info.id); this.#indexed(info, 'its worker ended') }
+        for (const wait of this.#waits.values()) if (wait.worker === number) wait.held.cancel('the worker that held it ended')
+        if (!hand.ready) { failed(new Error(`worker ${number} could not start (exit ${code})`)); return }
+        if (this.#stopping !== null) return
+        log.error({ worker: number, code }, 'a worker ended; its sessions are closed and another takes its place')
+        setTimeout(() => { this.#startWorker(number).catch((error: unknown) => log.error({ error: String(error) }, 'a worker could not be replaced')) }, RESPAWN_MS)
+      })
+    })
+  }
+  readonly #waits = new Map<string, { readonly worker: number; readonly held: Held }>()
+  #sources() { const { gateway, identity } = this.config; return [...(gateway.webhook === null ? [] : [gateway.webhook.secret]), ...identity.issuers.map((i) => i.clientSecret), ...(gateway.store.kind === 'postgres-secret' ? [gateway.store.url] : [])] }
+
+  #answers(number: number): { [K in keyof WorkerAsks]: (body: Parameters<WorkerAsks[K]>[0]) => ReturnType<WorkerAsks[K]> | Promise<ReturnType<WorkerAsks[K]>> } {
+    return {
+      boot: (): Boot => ({
+        text: this.#text, file: this.#file, number, bootId: this.#bootId, hashKey: this.#hashKey, revocations: this.#revocations,
+        tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key }, dataFolder: this.config.gateway.data,
+      }),
+      keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
+      token: ({ secret }) => this.#store.tokens.open(secret),
+      loud: ({ identity, kind }) => { log.warn({ subject: identity.subject, kind }, 'AN EMERGENCY ACCOUNT WAS USED') },
+      credential: async ({ resource: name, class: needs }) => {
+        const resource = this.config.resources.find((r) => r.name === name)
+        const credential = resource === undefined ? null : credentialFor(resource, needs)
+        if (credential === null) throw new Error(`no credential of resource ${name} covers ${needs}`)
+        return { username: credential.username, password: await resolveSecret(credential.password, this.#store.secrets, this.#keyring) }
+      },
+      hold: ({ wait, request }) => new Promise((opened) => {
+        const held = this.#desk.hold(request, (id, url) => opened({ id, url }))
+        this.#waits.set(wait, { worker: number, held })
+        void held.outcome.then((outcome) => {
+          this.#waits.delete(wait)
+          opened({ id: '', url: '' })
+          this.#hands.find((h) => h.number === number)?.bus.tell('outcome', { wait, outcome })
+        })
+      }),
+      redeem: (request) => this.#desk.redeem(request),
+      lease: async ({ key, budget, rows }) => (await this.#store.budgets.lease({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, rows)).granted,
+      lookup: async ({ key, lookup }) => (await this.#store.budgets.lease({ name: `${key}|lookups`, most: lookup.count, perMs: lookup.perMs }, 1)).granted > 0,
+      opened: (info) => this.#opened(info),
+    }
+  }
+  #opened(info: SessionInfo): { allowed: true } | { allowed: false; why: string } {
+    const resource = this.config.resources.find((r) => r.name === info.resource)
+    const why = this.#stopping !== null ? 'this gateway is stopping' : this.#live.open(info, resource?.limits.sessions ?? 0)
+    return why === null ? { allowed: true } : { allowed: false, why }
+  }
+  #giveBack(key: string, budget: Budget, rows: number): void {
+    const account = { name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }
+    const width = Math.max(1000, Math.ceil(budget.perMs / 24))
+    void this.#store.budgets.giveBack(account, { granted: rows, slice: Math.floor(this.#store.clock.nowMs() / width) * width }, rows).catch(() => {})
+  }
+  #indexed(info: SessionInfo & { counts: { statements: number; denied: number; rows: number; bytes: number } }, why: string): void {
+    const { identity } = info
+    void this.#store.sessions.put([{
+      session: info.id, resource: info.resource, protocol: info.protocol, database: info.database, issuer: identity.issuer, subject: identity.subject, onBehalfOf: identity.onBehalfOf,
+      agent: identity.agent, client: info.client, startedAtMs: info.startedAtMs, endedAtMs: Date.now(), endedWhy: why, statements: info.counts.statements, denied: info.counts.denied, reviewed: 0,
+      rows: info.counts.rows, bytes: info.counts.bytes, masked: 0,
+    }]).catch((error: unknown) => log.warn({ error: String(error) }, 'the index of sessions is behind'))
+  }
+
+  #keySet(name: string, refresh: boolean) {
+    const issuer = this.config.identity.issuers.find((i) => i.name === name)
+    if (issuer === undefined) throw new NotAuthenticated('the issuer of the token is not configured')
+    return this.#keys.keys(issuer.issuer, refresh)
+  }
+
+  // ---- what the store rings
+
+  #listenToStore(): void {
+    const { bell } = this.#store
+    this.#endings.push(bell.on('revoked', ({ kind, value }) => {
+      const revoked = { kind, value } as Revoked
+      this.#revocations.push(revoked)
+      for (const { bus } of this.#hands) bus.tell('revoked', revoked)
+    }))
+    this.#endings.push(bell.on('end', ({ session, party, cancel, by }) => {
+      if (cancel && session !== null) { for (const { bus } of this.#hands) bus.tell('interrupt', { id: session }); return }
+      this.kill(session, party, by)
+    }))
+    this.#endings.push(bell.on('objects', () => { void this.reload() }))
+  }
+  kill(id: string | null, identity: string | null, by: string): number {
+    const hit = this.#live.list().filter((info) => info.id === id || (identity !== null && (`${info.identity.issuer} ${info.identity.subject}` === identity || `${info.identity.issuer} ${info.identity.onBehalfOf}` === identity)))
+    for (const info of hit) this.#hands.find((h) => h.number === info.worker)?.bus.tell('kill', { id: info.id, identity: null, why: `it was ended by ${by}` })
+    return hit.length
+  }
+
+  // ---- the web process
+
+  async #startWeb(): Promise<void> {
+    const listen = this.config.gateway.listen.web
+    if (listen === undefined) return
+    const child = fork(fileURLToPath(new URL('./web' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)), [], { serialization: 'advanced', env: environmentFor(this.config.resources, []) })
+    await new Promise<void>((ready, failed) => {
+      const bus = new Bus<object, WebHears, WebAsks, WebTells>(child, {
+        boot: async () => ({
+          text: this.#text, file: this.#file, store: this.#storeAddress(), tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key },
+          clientSecrets: Object.fromEntries(await Promise.all(this.config.identity.issuers.map(async (i) => [i.name, await resolveSecret(i.clientSecret, this.#store.secrets, this.#keyring).catch(() => null)] as const))),
+          url: this.webUrl(), ca: this.#certificates?.ca ?? '', fingerprint: this.fingerprint ?? '', publicKey: this.#heads.publicKey.export({ type: 'spki', format: 'pem' }) as string,
+        }),
+        keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
+        sessions: () => this.#live.list(),
+        kill: ({ id, party, by }) => this.kill(id, party, by),
+        interrupt: ({ id }) => { for (const { bus: b } of this.#hands) b.tell('interrupt', { id }); return this.#live.get(id) !== null },
+        seal: async ({ name, secret }) => { const { seal } = await import('../store/seal.ts'); return seal(this.#keyring.keys[0]!, name, Buffer.from(secret)) },
+        test: ({ name }) => this.#hands[0]!.bus.ask('test' as never, { name } as never) as Promise<{ ok: boolean; message: string }>,
+        reload: () => this.reload(),
+        admin: (event) => this.#heads.admin(event),
+        metrics: () => metrics(this.#live, this.#hands.length),
+        health: () => this.health(),
+      }, { ready: () => ready() })
+      this.#web = { child, bus }
+      child.once('exit', (code) => {
+        if (this.#stopping !== null) return
+        failed(new Error(`the web process could not start (exit ${code})`))
+        log.error({ code }, 'the web process ended; another takes its place')
+        setTimeout(() => { this.#startWeb().catch((error: unknown) => log.error({ error: String(error) }, 'the web process could not be replaced')) }, RESPAWN_MS)
+      })
+    })
+  }
+  #address: import('../store/database.ts').StoreAddress | null = null
+  #storeAddress() { if (this.#address === null) throw new Error('the store is not open'); return this.#address }
+
+  async health(): Promise<string | null> {
+    if (this.#stopping !== null) return 'stopping'
+    if (this.#hands.every((h) => !h.ready)) return 'no worker serves'
+    return this.#store.health()
+  }
+
+  // ---- reload and stop
+
+  #watch(): void {
+    const changed = () => { void this.reload() }
+    watchFile(this.#file, { interval: RELOAD_LOOK_MS, persistent: false }, changed)
+    process.on('SIGHUP', changed)
+    this.#endings.push(() => { unwatchFile(this.#file, changed); process.off('SIGHUP', changed) })
+  }
+  /** A file with an error changes nothing and is reported. */
+  async reload(): Promise<void> {
+    try {
+      const text = readFileSync(this.#file, 'utf8')
+      if (text === this.#text) return
+      const config = parseConfig(text, this.#file, process.env)
+      this.#text = text
+      this.config = config
+      this.#keys.keep(config.identity.issuers.map((i) => i.issuer))
+      for (const { bus } of this.#hands) bus.tell('reload', { text })
+      this.#web?.bus.tell('reload', { text })
+      log.info('the configuration was reloaded')
+    } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'the changed configuration has an error: the one before stays in force') }
+  }
+
+  stop(): Promise<void> { this.#stopping ??= this.#end(); return this.#stopping }
+  async #end(): Promise<void> {
+    const drainMs = this.config?.gateway.limits.drainMs ?? 0
+    for (const { bus } of this.#hands) bus.tell('drain', { withinMs: drainMs })
+    const gone = Promise.all(this.#hands.map((h) => new Promise<void>((done) => { if (h.worker.isDead()) done(); else h.worker.once('exit', () => done()) })))
+    const late = setTimeout(() => { for (const { worker } of this.#hands) worker.process.kill('SIGKILL') }, drainMs + CHILD_END_MS)
+    this.#web?.child.kill('SIGTERM')
+    await gone
+    clearTimeout(late)
+    for (const end of this.#endings) end()
+    this.#web?.child.kill('SIGKILL')
+    await this.#heads?.close()
+    this.#hook?.close()
+    await this.#store?.close().catch(() => {})
+    await this.#stopStore?.()
+    log.info('stopped')
+    this.#done()
+  }
+}

@@ -1,0 +1,119 @@
+// The process that answers the API and the page of reviews. It reads the store and the recordings; it has no seal key, no signing key
+// and no target credential: what needs those it asks the supervisor for.
+import { createPublicKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { listen } from '../api/server.ts'
+import { makeApi } from '../api/app.ts'
+import type { ApiPorts } from '../api/ports.ts'
+import type { Grant as GrantView, LiveSession as LiveView, RecordEvent, Verification } from '../api/schema.ts'
+import { Authenticator } from '../auth/authenticate.ts'
+import { KeyCache } from '../auth/key-cache.ts'
+import { type Config, parseConfig } from '../config.ts'
+import { checkPolicyText } from '../core/check.ts'
+import { compilePolicies } from '../core/compile.ts'
+import { ConfigErrors, NoSuchResource, NotAuthenticated } from '../core/errors.ts'
+import { explain } from '../core/explain.ts'
+import type { Identity } from '../core/identity.ts'
+import { parseResource } from '../core/resource-rules.ts'
+import { RecordReader, verifyFolder, type Event } from '../store/record/index.ts'
+import { openStore } from '../store/store.ts'
+import { Bus } from './bus.ts'
+import { requestDetector } from './detection.ts'
+import { grantView } from './grants.ts'
+import { issuersOf } from './issuers.ts'
+import { log } from './log.ts'
+import type { SessionCounts, SessionInfo, WebAsks, WebHears, WebTells } from './messages.ts'
+import { statementOf } from './offline.ts'
+
+async function main(): Promise<void> {
+  let config: Config
+  let policies: ReturnType<typeof compilePolicies>
+  const use = (text: string, file: string) => { config = parseConfig(text, file, process.env); policies = compilePolicies(config.policies, { detector: requestDetector }) }
+  let file = ''
+  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text }) => use(text, file) })
+  const boot = await bus.ask('boot', null)
+  file = boot.file
+  use(boot.text, file)
+  const store = await openStore(boot.store, { migrate: false })
+  const keys = new KeyCache((issuer, { refresh }) => bus.ask('keys', { issuer, refresh }))
+  const authenticator = new Authenticator({
+    issuers: () => issuersOf(config), keys, breakGlass: () => config.gateway.emergency.map((a) => ({ name: a.name, groups: a.groups, hash: a.passwordHash })),
+    findToken: (_hash, secret) => store.tokens.open(secret), revoked: (identity) => store.revocations.covering(identity), loud: () => {}, nowMs: () => Date.now(),
+  })
+  const recordings = join(config!.gateway.data, 'recordings')
+  const reader = new RecordReader(recordings)
+  const eventOf = (event: Event, answers: boolean): RecordEvent => Buffer.isBuffer(event.body)
+    ? { sequence: event.sequence, atMs: event.atMs, kind: event.kind, body: { run: event.run ?? 0, bytes: event.body.length }, ...(answers ? { answer: event.body.toString('base64') } : {}) }
+    : { sequence: event.sequence, atMs: event.atMs, kind: event.kind, body: event.body }
+  const ports: ApiPorts = {
+    store,
+    facts: () => ({
+      version: version(), publicUrl: boot.url, admins: config.gateway.admins, auditors: config.gateway.auditors, resources: config.resources,
+      entry: { ca: config.gateway.tls.kind === 'auto' ? boot.ca : null, postgres: config.gateway.listen.postgres ?? null },
+      issuers: config.identity.issuers.flatMap((i) => (i.clientId === null ? [] : [{ name: i.name, issuer: i.issuer, clientId: i.clientId, clientSecret: boot.clientSecrets[i.name] ?? null, scopes: i.scopes }])),
+    }),
+    sessions: {
+      list: async () => (await bus.ask('sessions', null)).map(liveView),
+      get: async (id) => { const found = (await bus.ask('sessions', null)).find((s) => s.id === id); return found === undefined ? null : liveView(found) },
+      kill: async (id, by) => (await bus.ask('kill', { id, party: null, by })) > 0,
+      cancel: (id) => bus.ask('interrupt', { id }),
+      killIdentity: (party, by) => bus.ask('kill', { id: null, party, by }),
+    },
+    records: {
+      async *events(session, answers) { for (const event of reader.events(session)) yield eventOf(event, answers) },
+      async *follow(session, signal) { for await (const event of reader.tail(session, null, signal)) yield eventOf(event, false) },
+      async *export(session) { for (const line of reader.exportLines(session)) yield Buffer.from(line) },
+      verify: async () => verification(recordings, config.gateway.heads, boot.publicKey),
+    },
+    policies: {
+      list: async () => config.policies.map((p) => ({ name: p.name, mode: p.mode, origin: 'file' as const, body: p })),
+      check: async (text) => { try { return checkPolicyText(text, 'policies', { resources: config.resources, issuers: config.identity.issuers.map((i) => i.name), groups: null }).map((f) => `${f.where}: ${f.message}`) } catch (error) { if (error instanceof ConfigErrors) return error.list.map((e) => e.message); throw error } },
+      explain: async (who, name, text) => {
+        const resource = config.resources.find((r) => r.name === name)
+        if (resource === undefined) throw new NoSuchResource('no such resource')
+        return explain(policies, who, resource, await statementOf(text))
+      },
+    },
+    authenticate: async (secret) => {
+      const found = await authenticator.authenticate(secret)
+      if (found.boundTo !== null) throw new NotAuthenticated('this token opens one resource only')
+      return found.identity
+    },
+    grants: async (identity: Identity): Promise<GrantView[]> => config.resources.flatMap((resource) => { const view = grantView(policies, identity, resource, config); return view === null ? [] : [view] }),
+    checkResource: async (name, body) => { parseResource({ ...(body as object), name }, { origin: 'store', folder: config.folder }) },
+    testResource: (name) => bus.ask('test', { name }),
+    seal: (name, secret) => bus.ask('seal', { name, secret }),
+    reload: () => bus.ask('reload', null),
+    adminEvent: (event) => bus.ask('admin', event),
+    metrics: () => bus.ask('metrics', null),
+    health: () => bus.ask('health', null),
+    failed: (error) => log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'the API failed'),
+  }
+  const address = config!.gateway.listen.web!
+  const server = await listen(makeApi(ports), { host: address.host, port: address.port, tls: boot.tls })
+  const end = () => { void server.close().then(() => process.exit(0)) }
+  process.on('SIGTERM', end)
+  process.on('SIGINT', () => {})
+  process.on('disconnect', () => process.exit(1))
+  bus.tell('ready', null)
+}
+
+function liveView(info: SessionInfo & { counts: SessionCounts }): LiveView {
+  const { identity, counts } = info
+  return {
+    session: info.id, resource: info.resource, protocol: info.protocol, database: info.database, issuer: identity.issuer, subject: identity.subject, onBehalfOf: identity.onBehalfOf, agent: identity.agent,
+    client: info.client, startedAtMs: info.startedAtMs, statements: counts.statements, denied: counts.denied, reviewed: 0, rows: counts.rows, bytes: counts.bytes, masked: 0,
+  }
+}
+function verification(folder: string, heads: string | null, publicKey: string): Verification {
+  const found = verifyFolder(folder, heads, createPublicKey(publicKey))
+  const bad = found.bad[0]
+  return {
+    ok: found.ok, sessions: 0, events: found.batches, bytes: found.bytes, unsealed: found.unsealed.map((u) => `${u.log}: ${u.why}`),
+    firstBad: bad === undefined ? null : { session: bad.after?.session ?? null, file: bad.segment === null ? bad.log : `${bad.log}/${bad.segment}`, sequence: bad.after?.sequence ?? null, why: bad.why },
+  }
+}
+function version(): string { return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version }
+
+main().catch((error: unknown) => { log.error({ error: error instanceof Error ? error.stack : String(error) }, 'the web process could not start'); process.exit(1) })

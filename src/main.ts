@@ -1,0 +1,2 @@
+// Wires everything: what `sluice gateway`, `sluice demo` and the tests start.
+export { type Gateway, startGateway } from './gateway/supervisor.ts'

@@ -1,0 +1,104 @@
+// Catalogs by resource, database and user, one shelf each: read on a connection of Sluice's own while sessions are open, and looked at every
+// second, so that DDL by anyone is seen. The connection is cut, the database dropped, the server away: the shelf empties, and the
+// next session fills it again.
+import type { Catalog } from '../../sql/catalog.ts'
+import { catalogFrom, catalogQueries, changedQuery, movedQuery, type Row } from '../../sql/load.ts'
+import type { OwnConnection } from './query.ts'
+import type { CatalogShelf, SharedCatalog } from './session-reader.ts'
+
+const LOOK_EVERY_MS = 750
+/** Kept this long after the last session has gone. */
+const IDLE_MS = 60_000
+const RETRY_MS = 5_000
+
+let generations = 1
+
+export class Shelf implements CatalogShelf {
+  current: SharedCatalog | null = null
+  readonly #connect: () => Promise<OwnConnection>
+  readonly #moved: () => void
+  #connection: OwnConnection | null = null
+  #connecting: Promise<void> | null = null
+  #stamp = ''
+  #snapshot = ''
+  #users = 0
+  #idleSinceMs = 0
+  #failedAtMs = 0
+  #timer: NodeJS.Timeout | null = null
+  #looking = false
+  /** `connect` logs in with the resource's own credential; `moved` tells the other workers. */
+  constructor(connect: () => Promise<OwnConnection>, moved: () => void) { this.#connect = connect; this.#moved = moved }
+
+  /** A session begins to use it; call the returned function when it has ended. */
+  use(): () => void {
+    this.#users++
+    this.#timer ??= setInterval(() => { void this.#look() }, LOOK_EVERY_MS).unref()
+    void this.#look()
+    return () => { this.#users--; this.#idleSinceMs = Date.now() }
+  }
+  put(database: number, catalog: Catalog): void {
+    this.current = { database, catalog: { ...catalog, generation: ++generations } }
+    this.#stamp = ''
+    this.#moved()
+  }
+  /** Another worker saw it change. */
+  again(): void { this.#stamp = ''; this.#snapshot = ''; void this.#look() }
+
+  async #look(): Promise<void> {
+    if (this.#looking) return
+    this.#looking = true
+    try {
+      if (this.#users === 0 && Date.now() - this.#idleSinceMs > IDLE_MS) { this.#rest(); return }
+      if (this.#connection === null || this.#connection.ended) await this.#open()
+      const connection = this.#connection
+      if (connection === null) return
+      const [moved] = await connection.query(movedQuery)
+      const snapshot = moved?.[0]?.[0] ?? ''
+      if (snapshot === this.#snapshot && this.#stamp !== '') return
+      const [changed] = await connection.query(changedQuery)
+      const stamp = changed?.[0]?.[0] ?? ''
+      this.#snapshot = snapshot
+      if (stamp === this.#stamp) return
+      await this.#load(connection)
+      this.#stamp = stamp
+    } catch { this.#drop() } finally { this.#looking = false }
+  }
+  async #load(connection: OwnConnection): Promise<void> {
+    const queries = catalogQueries(0)
+    const results = await connection.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT d.oid::text, pg_catalog.current_setting('server_version_num') FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database(); ${queries.map(({ sql }) => sql).join('; ')}; COMMIT`)
+    const [database, version] = results[0]![0]!
+    const rows = Object.fromEntries(queries.map(({ name }, i) => [name, results[i + 1]! as Row[]]))
+    this.current = { database: Number(database), catalog: catalogFrom(rows, Number(version), ++generations) }
+  }
+  async #open(): Promise<void> {
+    if (Date.now() - this.#failedAtMs < RETRY_MS) return
+    this.#connecting ??= this.#connect().then((connection) => {
+      this.#connection = connection
+      connection.onEnd = () => this.#drop()
+      this.#stamp = ''
+      this.#snapshot = ''
+    }).catch(() => { this.#failedAtMs = Date.now() }).finally(() => { this.#connecting = null })
+    await this.#connecting
+  }
+  /** What was known may be of another database by now. */
+  #drop(): void {
+    this.#connection?.end()
+    this.#connection = null
+    this.current = null
+    this.#stamp = ''
+  }
+  #rest(): void {
+    this.#drop()
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+  }
+}
+
+const shelves = new Map<string, Shelf>()
+export function shelfOf(key: string, make: () => Shelf): Shelf {
+  let shelf = shelves.get(key)
+  if (shelf === undefined) { shelf = make(); shelves.set(key, shelf) }
+  return shelf
+}
+/** Every shelf of this resource is looked at again. */
+export function lookAgain(resource: string): void { for (const [key, shelf] of shelves) if (key.startsWith(`${resource}\0`)) shelf.again() }

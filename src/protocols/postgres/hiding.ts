@@ -1,0 +1,91 @@
+// Which masks a grant puts on the wire: columns by their origin (table OID and number, never the name), and detectors on every text.
+// Reads are masked in the statement already; this is the second guard, and the first one for RETURNING, hashes and free text.
+import { type CellMask, type MaskKind } from '../../core/mask.ts'
+import type { Grant } from '../../core/policy.ts'
+import { compileDetectors, type Detector } from '../../detect/index.ts'
+import type { Catalog } from '../../sql/catalog.ts'
+import { maskIndex } from '../../sql/mask-index.ts'
+import { copyMask, type CopyOptions } from './copy.ts'
+import { NotAllowed } from '../../core/errors.ts'
+import { type Clean, cleanDescription, cleaner, cleanWords, type Strictness } from './errors.ts'
+import type { CopyMask, Hiding } from './guard.ts'
+import type { Judged } from './reader.ts'
+import type { SessionReader } from './session-reader.ts'
+import { cellMask } from './values.ts'
+
+const SETS_MAX = 256
+const TEXT = 25
+const detectors = new Map<string, Detector | null>()
+function detectorOf(grant: Grant): Detector | null {
+  if (grant.detectors.length === 0) return null
+  if (!detectors.has(grant.maskKey)) {
+    if (detectors.size >= SETS_MAX) detectors.clear()
+    detectors.set(grant.maskKey, compileDetectors(grant.detectors))
+  }
+  return detectors.get(grant.maskKey) ?? null
+}
+
+export function hidingOf(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string): Hiding { return new GrantHiding(grant, reader, keyedHash) }
+
+class GrantHiding implements Hiding {
+  readonly #grant: () => Grant
+  readonly #reader: SessionReader
+  readonly #hash: (bytes: Uint8Array) => string
+  #columnsOf: Catalog | null = null
+  #columnsFor: Grant | null = null
+  #columns: ReadonlyMap<string, MaskKind> = new Map()
+  constructor(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string) { this.#grant = grant; this.#reader = reader; this.#hash = keyedHash }
+
+  get active(): boolean { return this.#grant().masks }
+  get #detector(): Detector | null { return detectorOf(this.#grant()) }
+
+  /** `relation number` of every masked column of the catalog. */
+  #masked(): ReadonlyMap<string, MaskKind> {
+    const catalog = this.#reader.catalog, grant = this.#grant()
+    if (catalog === null || (catalog === this.#columnsOf && grant === this.#columnsFor)) return this.#columns
+    const columns = new Map<string, MaskKind>()
+    for (const masked of maskIndex(catalog, this.#reader.column).masked.values()) for (const hidden of masked.hidden.values()) columns.set(`${masked.relation.oid} ${hidden.column.number}`, hidden.with)
+    this.#columnsOf = catalog
+    this.#columnsFor = grant
+    return this.#columns = columns
+  }
+
+  field(field: { name: string; table: number; column: number; type: number; typmod: number; format: number }, _judged: Judged | null): CellMask | null {
+    const column = field.table === 0 ? null : this.#masked().get(`${field.table} ${field.column}`) ?? null
+    return cellMask({ type: field.type, typmod: field.typmod, format: field.format, name: null }, column, this.#detector, this.#hash)
+  }
+  copy(format: number, formats: readonly number[], judged: Judged | null): CopyMask | null {
+    const detector = this.#detector
+    if (detector === null) return null
+    const out = judged?.copyOut ?? null
+    if (out === null) throw new NotAllowed('COPY in a text of several statements can\'t be searched for what must be hidden')
+    const options: CopyOptions = format === 1 ? { ...out.options, format: 'binary' } : out.options
+    // Text and CSV hold every value as text. In binary the types must be known.
+    if (format === 1 && out.types === null) throw new NotAllowed('COPY (query) in binary format can\'t be searched for what must be hidden: use text or csv')
+    const mask = (type: number) => cellMask({ type, typmod: -1, format, name: null }, null, detector, this.#hash)
+    const masks = formats.map((_, i) => mask(format === 1 ? out.types?.[i] ?? 0 : TEXT))
+    return copyMask(options, masks, mask(TEXT))
+  }
+  words(message: Buffer, judged: Judged | null): Buffer | null { return cleanWords(message, this.#clean(), judged?.strictErrors === true ? this.#known : null) }
+  description(message: Buffer): Buffer | null { return this.#detector === null ? null : cleanDescription(message, this.#clean()) }
+  text(value: string): string { return this.#clean()(value) }
+
+  #cleanFor: Detector | null = null
+  #cleanNow: Clean = (text) => text
+  #clean(): Clean {
+    const detector = this.#detector
+    if (detector !== this.#cleanFor) { this.#cleanFor = detector; this.#cleanNow = cleaner(detector, this.#hash) }
+    return this.#cleanNow
+  }
+  /** Names of the catalog are no values. */
+  readonly #known: Strictness = {
+    known: (field, name) => {
+      const catalog = this.#reader.catalog
+      if (catalog === null) return false
+      if (field === 'schema') return catalog.schemas.has(name)
+      if (field === 'table') return [...catalog.relations.values()].some((r) => r.name === name)
+      if (field === 'column') return [...catalog.relations.values()].some((r) => r.columns.some((c) => c.name === name))
+      return field === 'type' && catalog.types.has(name)
+    },
+  }
+}

@@ -1,0 +1,211 @@
+// One text under one view of names → what is asked and what would be sent. The grammar reads it, effects.ts says what it does, mask.ts what
+// the masks in force make of it; nothing here decides.
+import type { Grant } from '../../core/policy.ts'
+import type { Effect, Masking, Statement } from '../../core/statement.ts'
+import type { Catalog, NameContext } from '../../sql/catalog.ts'
+import { effectsOf } from '../../sql/effects.ts'
+import { type Outcome, parse, tokens, type Tree } from '../../sql/grammar.ts'
+import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
+import type { StoredParameter } from '../../sql/mask-work.ts'
+import { storesMask } from '../../sql/mask-write.ts'
+import type { StatementReading } from '../../sql/reading.ts'
+import type { Edit } from '../../sql/splice.ts'
+import { as, stringOf, stringsOf } from '../../sql/walk.ts'
+import { COPY_DEFAULTS, type CopyOptions } from './copy.ts'
+import type { Judged, Part } from './reader.ts'
+
+export interface View {
+  readonly catalog: Catalog
+  readonly context: NameContext
+  readonly grant: Grant
+  /** The grant's `column`, the same function for the same masks. */
+  readonly column: Grant['column']
+  readonly functions: readonly string[]
+  readonly refusal: { readonly rule: string; readonly message: string; readonly hint: string } | null
+  prepared(name: string): Judged | null
+  keyedHash(text: string): string
+}
+/** What `Judged` keeps for EXECUTE of it. */
+const readingOf = new WeakMap<Judged, StatementReading>()
+
+const UNDOES = new Set(['commit', 'rollback', 'rollback to', 'prepare'])
+const SETTING = new Set(['VariableSetStmt', 'VariableShowStmt', 'TransactionStmt'])
+/** An empty text, or a comment alone. */
+const NOTHING_ASKED: readonly Effect[] = [{ operation: 'sql.show', access: 'session', objects: [], columns: [], bounded: false }]
+/** Literals this short say nothing. */
+const SHORT_LITERAL = 3
+const LONG_NUMBER = 5
+
+export function judge(text: string, view: View): Judged | Promise<Judged> {
+  const outcome = parse(text)
+  return outcome instanceof Promise ? outcome.then((o) => judgeOutcome(text, o, view)) : judgeOutcome(text, outcome, view)
+}
+
+function judgeOutcome(text: string, outcome: Outcome, view: View): Judged {
+  if (outcome.kind === 'syntax') return unread(text, outcome.message, { code: outcome.code, message: outcome.message, position: outcome.position })
+  if (outcome.kind === 'refused') return unread(text, outcome.reason, null)
+  return judgeTree(text, outcome, view)
+}
+
+function unread(text: string, reason: string, syntax: Judged['syntax']): Judged {
+  const effects: Effect[] = [{ operation: 'sql.unread', access: 'unknown', objects: 'unknown', columns: [], bounded: false, reason }]
+  return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, guarded: false } }
+}
+const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
+  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null,
+  position: (at) => at, refusedParameters: () => null,
+}
+
+function judgeTree(text: string, tree: Tree, view: View): Judged {
+  const { catalog, context, functions } = view
+  const named = { used: false }
+  const readings = effectsOf(tree, catalog, context, { functions, prepared: (name) => { named.used = true; const found = view.prepared(name); return found === null ? null : readingOf.get(found) ?? null } })
+  const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings) })
+  const setting = readings.length > 0 && readings.every((r) => SETTING.has(r.kind ?? ''))
+  const effects: readonly Effect[] = readings.length === 0 ? NOTHING_ASKED : readings.flatMap((r) => r.effects)
+  const sent = masked.kind === 'rewritten' ? masked.text : text
+  const guarded = masked.kind === 'refused' || masked.touched.length > 0
+  const rows = rowsOf(readings)
+  const first = readings[0]
+  const statement: Statement = {
+    text, effects, masking: maskingOf(masked, view, setting), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
+    shown: masked.kind !== 'refused' && !sensitive(masked, readings) ? text : hideLiterals(text, view.keyedHash),
+  }
+  return {
+    text, statement, sent, syntax: null, parts: readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i))), setting,
+    lasting: !named.used && readings.every((r) => r.prepared === null && r.cursor === null),
+    changesCatalog: readings.some((r) => r.changesCatalog || !made(r)), moves: readings.some(moves), endsTransaction: readings.some((r) => r.transaction !== null && UNDOES.has(r.transaction.control)),
+    copyIn: readings.some((r) => r.copy === 'in'), strictErrors: masked.kind !== 'refused' && ranOnValues(masked, readings),
+    fetches: readings.length === 1 && (first?.cursor?.action === 'fetch' || first?.cursor?.action === 'move') ? first.cursor.name : null,
+    copyOut: readings.length === 1 ? copyOf(first, catalog) : readings.some((r) => r.copy === 'out') ? { options: COPY_DEFAULTS, types: null } : null,
+    rowsParameter: typeof rows === 'number' ? 0 : rows.parameter,
+    position: masked.kind === 'rewritten' ? mapper(text, masked.edits) : (at) => at,
+    refusedParameters: masked.kind === 'refused' || masked.stored.length === 0 ? () => null : (values) => storedMask(masked.stored, values),
+  }
+}
+
+function made(r: StatementReading): boolean { return !r.makes.any && r.makes.functions.size + r.makes.operators.size + r.makes.types.size === 0 }
+function moves(r: StatementReading): boolean { return r.changesNames && !(r.transaction !== null && UNDOES.has(r.transaction.control)) || r.changesCatalog || r.makesTemporary }
+
+/** Why it calls something that is not known to be harmless. */
+function unknownCall(readings: readonly StatementReading[]): string | null {
+  for (const { effects } of readings) for (const effect of effects) if (effect.access === 'admin' && effect.objects === 'unknown' && effect.reason !== undefined) return effect.reason
+  return null
+}
+
+function maskingOf(masked: MaskResult, view: View, setting: boolean): Masking | null {
+  // While the state of the session makes texts ambiguous, only what mends it passes.
+  if (view.refusal !== null && !setting) return { kind: 'refused', ...view.refusal }
+  if (masked.kind === 'refused') return { kind: 'refused', rule: masked.rule, message: masked.message, hint: masked.hint }
+  if (masked.kind === 'unchanged') return null
+  return {
+    kind: 'rewritten', text: masked.text, rules: [...new Set(masked.hidden.map((h) => h.rule))], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
+    lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })),
+  }
+}
+
+/** Errors of a statement that ran on real values of a masked table may carry them: writes, look-ups, triggers. */
+function ranOnValues(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {
+  if (masked.touched.length === 0) return false
+  return (masked.kind === 'rewritten' && masked.lookups.length > 0) || readings.some((r) => r.effects.some((e) => e.access === 'write' || e.access === 'admin'))
+}
+/** Whether its literals may be values of masked columns. */
+function sensitive(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {
+  return ranOnValues(masked, readings) || (masked.kind === 'rewritten' && masked.hidden.some((h) => h.computed))
+}
+
+/** Strings and long numbers are named by length and keyed hash. */
+function hideLiterals(text: string, keyedHash: (text: string) => string): string {
+  const scanned = tokens(text)
+  if (scanned === null) return `[${Buffer.byteLength(text)} bytes, ${keyedHash(text).slice(0, 16)}]`
+  const bytes = Buffer.from(text)
+  const parts: string[] = []
+  let done = 0
+  for (const { start, end, tokenName } of scanned) {
+    const long = end - start
+    const hide = /^(SCONST|USCONST|BCONST|XCONST)$/.test(tokenName) ? long > SHORT_LITERAL + 1 : /^(ICONST|FCONST)$/.test(tokenName) ? long >= LONG_NUMBER : /COMMENT/.test(tokenName)
+    if (!hide) continue
+    parts.push(bytes.toString('utf8', done, start), `'[${long} bytes ${keyedHash(bytes.toString('utf8', start, end)).slice(0, 16)}]'`)
+    done = end
+  }
+  parts.push(bytes.toString('utf8', done))
+  return parts.join('')
+}
+
+/** How COPY … TO STDOUT writes its rows; null for every other statement. */
+function copyOf(reading: StatementReading | undefined, catalog: Catalog): Judged['copyOut'] {
+  const copy = reading?.copy === 'out' ? as('CopyStmt', reading.node) : null
+  if (copy === null) return null
+  const options: { -readonly [K in keyof CopyOptions]: CopyOptions[K] } = { ...COPY_DEFAULTS }
+  for (const node of copy.options ?? []) {
+    const option = as('DefElem', node)
+    const value = stringOf(option?.arg) ?? ''
+    switch (option?.defname) {
+      case 'format': options.format = value === 'csv' ? 'csv' : value === 'binary' ? 'binary' : 'text'; break
+      case 'delimiter': options.delimiter = value; break
+      case 'null': options.nullText = value; break
+      case 'quote': options.quote = value; break
+      case 'escape': options.escape = value; break
+      case 'encoding': options.encoding = value; break
+      case 'header': options.header = !/^(false|off|0)$/i.test(value); break
+      default:
+    }
+  }
+  const reference = reading!.resolution.references.find((one) => one.role === 'copy.out')
+  const relation = reference?.resolved.kind === 'relation' ? catalog.relations.get(reference.resolved.relation.oid) : undefined
+  const named = copy.attlist === undefined ? null : stringsOf(copy.attlist)
+  const columns = relation === undefined ? null : named === null ? relation.columns.filter((c) => c.generated === '') : named.map((name) => relation.columns.find((c) => c.name === name))
+  return { options, types: columns === null ? null : columns.map((c) => c?.type ?? 0) }
+}
+
+function rowsOf(readings: readonly StatementReading[]): number | { readonly parameter: number } {
+  if (readings.length === 1) return readings[0]!.rowsMax
+  let total = 0
+  for (const { rowsMax } of readings) total += typeof rowsMax === 'number' ? rowsMax : Infinity
+  return total
+}
+
+function sliceOf(tree: Tree, index: number): string {
+  const { start, length } = tree.statements[index]!
+  return Buffer.from(tree.text).toString('utf8', start, start + length)
+}
+
+function partOf(reading: StatementReading, text: string): Part {
+  const { prepared, cursor, discards } = reading
+  let prepares: Part['prepares'] = null
+  if (prepared?.action === 'prepare' && prepared.reading !== null && prepared.name !== null) {
+    const inner: Judged = { ...QUIET, text, sent: text, statement: { text, effects: prepared.reading.effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, guarded: true } }
+    readingOf.set(inner, prepared.reading)
+    prepares = { name: prepared.name, judged: inner }
+  }
+  return {
+    prepares, frees: discards === 'all' || discards === 'plans' ? (discards === 'all' ? '*' : null) : prepared?.action === 'deallocate' ? prepared.name ?? '*' : null,
+    declares: cursor?.action === 'declare' ? cursor.name : null, closes: discards === 'all' ? '*' : cursor?.action === 'close' ? cursor.name ?? '*' : null,
+  }
+}
+
+/** Character positions (from 1) in the text sent → in the client's text: a place inside our text is the start of what it replaced. */
+function mapper(text: string, edits: readonly Edit[]): (at: number) => number {
+  const bytes = Buffer.from(text)
+  const characters = (from: number, to: number) => [...bytes.toString('utf8', from, to)].length
+  const steps = edits.map((edit) => ({ before: characters(0, edit.at), replaced: characters(edit.at, edit.at + edit.length), put: [...edit.with].length }))
+  return (at) => {
+    let shift = 0
+    for (const { before, replaced, put } of steps) {
+      const start = before + shift + 1
+      if (at < start) break
+      if (at < start + put) return before + 1
+      shift += put - replaced
+    }
+    return at - shift
+  }
+}
+
+function storedMask(stored: readonly StoredParameter[], values: readonly (string | null)[]): { rule: string; message: string; hint: string } | null {
+  for (const one of stored) {
+    const value = values[one.parameter - 1] ?? null
+    if (storesMask(one, value)) return { rule: one.hidden.rule, message: `this would store the mask itself in ${one.column}`, hint: 'leave masked columns out of the write, or give a real value' }
+  }
+  return null
+}

@@ -1,0 +1,114 @@
+// One PostgreSQL client from its first byte to its last: greet, the gateway's one authorization flow, login at the target, then the relay.
+import type { Socket } from 'node:net'
+import { SluiceError } from '../../core/errors.ts'
+import { describeIdentity } from '../../core/identity.ts'
+import type { Resource } from '../../core/resource.ts'
+import { Relay } from '../../wire/relay.ts'
+import type { Gate, Opened, Protocol } from '../protocol.ts'
+import { lookAgain, Shelf, shelfOf } from './catalogs.ts'
+import { PostgresCodec } from './codec.ts'
+import { greet, type Greeting } from './greet.ts'
+import { Guard } from './guard.ts'
+import { hidingOf } from './hiding.ts'
+import { cancelUpstream, connectUpstream, type Upstream } from './login.ts'
+import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from './messages.ts'
+import { OwnConnection } from './query.ts'
+import { SessionReader } from './session-reader.ts'
+
+/** Bytes of the secret in the cancel keys we hand out: 4 in protocol 3.0, and in 3.2 as the server does. */
+const CANCEL_SECRET_BYTES = { 0: 4, 2: 32 } as const
+const APPLICATION_BYTES_MAX = 63
+const OWN_APPLICATION = 'sluice catalog'
+
+export const postgres: Protocol = { name: 'postgres', serve, test, moved: ({ resource }) => lookAgain(resource) }
+
+async function serve(client: Socket, gate: Gate): Promise<void> {
+  const greeting = await greet(client, { tls: gate.secure })
+  switch (greeting.kind) {
+    case 'cancel':
+      gate.cancel(greeting.key.pid, greeting.key.secret)
+      greeting.socket.end()
+      return
+    case 'ended':
+      gate.refused('LOGIN_ENDED', { why: greeting.why, resource: greeting.wishes?.resource ?? null, user: greeting.wishes?.user ?? null, client: greeting.channel.remoteAddress })
+      return
+    case 'login': return await login(greeting, gate)
+  }
+}
+
+async function login(greeting: Extract<Greeting, { kind: 'login' }>, gate: Gate): Promise<void> {
+  const { socket } = greeting
+  const application = greeting.settings.get('application_name') ?? ''
+  let opened: Opened
+  try {
+    opened = await gate.open({ resource: greeting.resource, database: greeting.database, secret: greeting.secret, user: greeting.user, application }, { address: greeting.channel.remoteAddress, encrypted: greeting.channel.tls !== null })
+  } catch (error) { socket.end(fatalOf(error)); return }
+  let why = 'the client left'
+  try { why = await run(greeting, opened) } catch (error) {
+    why = error instanceof SluiceError && error.public ? error.message : 'an internal error'
+    if (!socket.destroyed) socket.end(fatalOf(error))
+  } finally { gate.closed(opened, why) }
+}
+
+async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opened): Promise<string> {
+  const { socket } = greeting
+  const { session, resource, database } = opened
+  const application = greeting.settings.get('application_name') ?? ''
+  const settings = new Map(greeting.settings)
+  if (resource.attribution === 'application_name') settings.set('application_name', attributed(opened, application))
+  const shelf = shelfOf([resource.name, database, session.grant.needs].join('\0'), () => new Shelf(async () => {
+    const own = await dial(opened.resource, database, await opened.credential(), new Map([['application_name', OWN_APPLICATION], ['client_encoding', 'UTF8']]))
+    return new OwnConnection(own.socket, own.early)
+  }, () => opened.moved()))
+  const unused = shelf.use()
+  try {
+    const upstream = await dial(resource, database, await opened.credential(), settings)
+    if (socket.destroyed) { upstream.socket.destroy(); return 'the client left' }
+    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash })
+    const told = new Map(resource.attribution === 'application_name' ? [['application_name', () => application]] : [])
+    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash), told)
+    let relay: Relay | null = null
+    const codec = new PostgresCodec(reader, guard, (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it, and is refused otherwise'))
+    opened.state = () => `${reader.state?.role ?? ''}\0${reader.state?.searchPath.join('\0') ?? ''}`
+    relay = new Relay({
+      client: socket, server: upstream.socket, codec, session, early: upstream.early, statementMs: resource.limits.statementMs, idleMs: resource.limits.idleMs,
+      cancel: () => cancelUpstream(upstream),
+    })
+    const key = opened.cancelKey(CANCEL_SECRET_BYTES[greeting.protocolMinor], () => relay.cancelled())
+    welcome(socket, upstream, reader, guard, { pid: key.id, secret: key.secret })
+    opened.onTick((nowMs) => relay.tick(nowMs))
+    socket.resume()
+    return await relay.run()
+  } finally { unused() }
+}
+
+function welcome(socket: Socket, upstream: Upstream, reader: SessionReader, guard: Guard, key: { pid: number; secret: Buffer }): void {
+  const parts = [message('R', 0)]
+  for (const [name, value] of upstream.parameters) {
+    reader.reported(name, value)
+    const told = guard.parameter(name, value)
+    if (told !== null) parts.push(parameterStatus(name, told))
+  }
+  parts.push(backendKeyData(key), readyForQuery())
+  socket.write(Buffer.concat(parts))
+}
+
+function dial(resource: Resource, database: string, credential: { username: string; password: string | null }, settings: ReadonlyMap<string, string>): Promise<Upstream> {
+  return connectUpstream({ addresses: resource.addresses, tls: resource.tls, ca: resource.ca, username: credential.username, password: credential.password, database, parameters: settings })
+}
+
+/** Who acts, and the client's own name, as far as the server keeps it. */
+function attributed(opened: Opened, own: string): string {
+  const text = `${describeIdentity(opened.session.identity)} ${own}`.trim().replaceAll(/[^\x20-\x7e]/g, '?')
+  return text.slice(0, APPLICATION_BYTES_MAX)
+}
+
+async function test(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<{ ok: boolean; message: string }> {
+  try {
+    const upstream = await dial(resource, resource.database ?? resource.name, credential, new Map([['application_name', 'sluice test'], ['client_encoding', 'UTF8']]))
+    const own = new OwnConnection(upstream.socket, upstream.early)
+    const [rows] = await own.query('SELECT pg_catalog.version()')
+    own.end()
+    return { ok: true, message: rows?.[0]?.[0] ?? 'connected' }
+  } catch (error) { return { ok: false, message: error instanceof SluiceError && error.public ? error.message : 'an internal error' } }
+}

@@ -1,0 +1,169 @@
+// One session's view of names: what its search path, role, temporary tables and catalog make of a text. Judgements are kept per worker by
+// all that they depend on, so that the sessions of one kind share them.
+import type { Grant } from '../../core/policy.ts'
+import type { Catalog } from '../../sql/catalog.ts'
+import { catalogFrom, catalogQueries, type Row } from '../../sql/load.ts'
+import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
+import { judge } from './judge.ts'
+import type { Judged, Reader } from './reader.ts'
+
+/** Texts kept per view of names; the oldest go first. */
+const KEPT_TEXTS_MAX = 4_096
+/** A longer text is judged anew each time. */
+const KEPT_TEXT_CHARACTERS_MAX = 16_384
+/** Views of names kept per worker. */
+const KEPT_VIEWS_MAX = 256
+
+/** The catalog of one database, shared by the sessions of a worker. */
+export interface SharedCatalog {
+  readonly catalog: Catalog
+  /** Object id of the database it was read from: a database dropped and made anew has another. */
+  readonly database: number
+}
+export interface CatalogShelf {
+  readonly current: SharedCatalog | null
+  /** A session read the catalog after its own change: others are told. */
+  put(database: number, catalog: Catalog): void
+}
+
+const views = new Map<string, Map<string, Judged>>()
+function viewOf(key: string): Map<string, Judged> {
+  let view = views.get(key)
+  if (view === undefined) {
+    if (views.size >= KEPT_VIEWS_MAX) views.delete(views.keys().next().value!)
+    view = new Map()
+    views.set(key, view)
+  }
+  return view
+}
+const maskFunctions = new Map<string, Grant['column']>()
+/** One function per set of masks, so that what is worked out from it is shared. */
+function columnOf(grant: Grant): Grant['column'] {
+  let found = maskFunctions.get(grant.maskKey)
+  if (found === undefined) {
+    if (maskFunctions.size >= KEPT_VIEWS_MAX) maskFunctions.clear()
+    found = grant.column.bind(grant)
+    maskFunctions.set(grant.maskKey, found)
+  }
+  return found
+}
+
+const DATABASE = 'SELECT d.oid::pg_catalog.text, pg_catalog.current_setting(\'server_version_num\') FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()'
+
+export class SessionReader implements Reader {
+  epoch = 1
+  refusal: Reader['refusal'] = null
+  state: SessionState | null = null
+  readonly #shelf: CatalogShelf
+  readonly #grant: () => Grant
+  readonly #functions: readonly string[]
+  readonly #resource: string
+  readonly #keyedHash: (text: string) => string
+  #catalog: Catalog | null = null
+  #seen: Catalog | null = null
+  #grantSeen: Grant
+  #own = false
+  #loading = false
+  #view: Map<string, Judged> = new Map()
+  readonly #prepared = new Map<string, Judged>()
+  #key = ''
+  #strings = true
+  #encoding = 'UTF8'
+
+  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; resource: string; keyedHash: (text: string) => string }) {
+    this.#keyedHash = parts.keyedHash
+    this.#shelf = parts.shelf
+    this.#grant = parts.grant
+    this.#functions = parts.functions
+    this.#resource = parts.resource
+    this.#grantSeen = parts.grant()
+  }
+
+  get catalog(): Catalog | null { return this.#catalog }
+  get column(): Grant['column'] { return columnOf(this.#grantSeen) }
+  get outdated(): boolean { return this.#grant() !== this.#grantSeen || (this.#seen !== null && !this.#own && this.#shelf.current?.catalog !== this.#seen) }
+  /** The session changed the catalog itself: it reads it anew, for what is not committed is seen by nobody else. */
+  changed(): void { this.#own = true }
+
+  probe(inTransaction: boolean): string | null {
+    const texts = [DATABASE, probeSql]
+    this.#loading = this.#own || this.#shelf.current === null || this.#misfit
+    if (this.#loading) texts.push(`SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)`, ...queries().map(({ sql }) => sql))
+    const text = texts.join(';\n')
+    // What is set for the reading ends with it: with the statement's own transaction, or with a savepoint inside the client's.
+    return inTransaction ? `SAVEPOINT sluice_reads_the_catalog;\n${text};\nROLLBACK TO SAVEPOINT sluice_reads_the_catalog;\nRELEASE SAVEPOINT sluice_reads_the_catalog` : text
+  }
+  #misfit = false
+
+  learned(results: readonly (readonly (readonly (string | null)[])[])[], inTransaction: boolean): void {
+    const [database, version] = results[0]![0]!
+    this.state = contextFrom(results[1]![0]! as Row)
+    this.#strings = this.state.standardConformingStrings
+    this.#encoding = this.state.clientEncoding
+    if (this.#loading) {
+      const rows = Object.fromEntries(queries().map(({ name }, i) => [name, results[3 + i]! as Row[]]))
+      this.#catalog = catalogFrom(rows, Number(version), (this.#shelf.current?.catalog.generation ?? 0) + 1)
+      this.#misfit = false
+      if (!inTransaction) { this.#shelf.put(Number(database), this.#catalog); this.#own = false }
+    } else if (this.#shelf.current!.database !== Number(database)) this.#misfit = true
+    else this.#catalog = this.#shelf.current!.catalog
+    this.#seen = this.#own ? this.#catalog : this.#shelf.current?.catalog ?? this.#catalog
+    this.#settle()
+  }
+  /** Whether `learned` found that it must ask once more. */
+  get unfinished(): boolean { return this.#misfit }
+
+  #settle(): void {
+    this.#grantSeen = this.#grant()
+    this.epoch++
+    this.#refuse()
+    const { state } = this
+    const temporary = [...(state?.temporary.values() ?? [])].map((r) => `${r.name}:${r.oid}:${r.columns.map((c) => c.name).join()}`).join(';')
+    const key = [this.#resource, this.#catalog!.generation, state!.searchPath.join('\0'), state!.role, temporary, this.#grantSeen.maskKey, this.#grantSeen.version, this.#functions.join()].join('\x01')
+    // What SQL PREPARE made was judged under other names or rules: EXECUTE must not run it unjudged.
+    if (this.#own || key !== this.#key) this.#prepared.clear()
+    this.#key = key
+    this.#view = this.#own ? new Map() : viewOf(key)
+  }
+
+  #refuse(): void {
+    const path = this.state?.searchPath ?? []
+    const before = path.slice(0, path.indexOf('pg_catalog')).filter((schema) => !schema.startsWith('pg_temp'))
+    if (!this.#strings) this.refusal = { rule: 'standard_conforming_strings', message: 'with standard_conforming_strings off a text means something else than it seems to', hint: 'SET standard_conforming_strings = on' }
+    else if (this.#encoding !== 'UTF8') this.refusal = { rule: 'client_encoding', message: `client_encoding is ${this.#encoding}: only UTF8 can be judged`, hint: "SET client_encoding = 'UTF8'" }
+    else if (!path.includes('pg_catalog') || before.length > 0) this.refusal = { rule: 'search_path', message: 'the search path puts other schemas before pg_catalog', hint: 'leave pg_catalog out of search_path: it is then searched first' }
+    else this.refusal = null
+  }
+
+  reported(name: string, value: string): void {
+    if (name === 'standard_conforming_strings') this.#strings = value === 'on'
+    else if (name === 'client_encoding') this.#encoding = value
+    else return
+    this.#refuse()
+    this.epoch++
+  }
+
+  prepared(name: string, judged: Judged | null): void {
+    if (judged !== null) this.#prepared.set(name, judged)
+    else if (name === '*') this.#prepared.clear()
+    else this.#prepared.delete(name)
+  }
+
+  read(text: string): Judged | Promise<Judged> {
+    const known = this.#view.get(text)
+    if (known !== undefined && (this.refusal === null || known.setting)) return known
+    const judged = judge(text, {
+      catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen), grant: this.#grantSeen, functions: this.#functions, refusal: this.refusal,
+      prepared: (name) => this.#prepared.get(name) ?? null, keyedHash: this.#keyedHash,
+    })
+    if (judged instanceof Promise) return judged
+    if (this.refusal === null && judged.lasting && text.length <= KEPT_TEXT_CHARACTERS_MAX) {
+      if (this.#view.size >= KEPT_TEXTS_MAX) this.#view.delete(this.#view.keys().next().value!)
+      this.#view.set(text, judged)
+    }
+    return judged
+  }
+}
+
+let loadQueries: readonly { readonly name: string; readonly sql: string }[] | null = null
+function queries(): readonly { readonly name: string; readonly sql: string }[] { return loadQueries ??= catalogQueries(0).filter(({ name }) => name !== 'path') }

@@ -1,0 +1,55 @@
+// What the gateway gives a byte protocol, and what it wants of one. A protocol translates and never decides: it has no authorization
+// step of its own, so it can't forget one.
+import type { Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import type { LiveSession } from '../core/open.ts'
+import type { Resource } from '../core/resource.ts'
+
+/** Who wants where to, before anything is proved. */
+export interface Login {
+  readonly resource: string
+  /** Another database of the resource, when the client named one. */
+  readonly database: string | null
+  readonly secret: string
+  /** Free text of the client, for attribution and the record. */
+  readonly user: string
+  readonly application: string
+}
+/** An open session and what its protocol needs beside the door. */
+export interface Opened {
+  readonly session: LiveSession
+  readonly resource: Resource
+  readonly database: string
+  /** Unsealed for this one login, at the moment it is made; never kept. */
+  credential(): Promise<{ readonly username: string; readonly password: string | null }>
+  /** Registers what a CancelRequest for this session does; the key is told to the client. */
+  cancelKey(secretBytes: number, onCancel: () => void): { readonly id: number; readonly secret: Buffer }
+  /** Called about once a second while the session is open. */
+  onTick(tick: (nowMs: number) => void): void
+  /** This session changed the catalog: the resource's other workers are told. */
+  moved(): void
+  /** Keyed hash for masks (`hash`) and the record. */
+  keyedHash(bytes: string | Uint8Array): string
+  /** State that reviews bind to beside the bytes; set by the protocol when it knows it. */
+  state: () => string
+}
+export interface Gate {
+  readonly secure: SecureContext | null
+  /** The one authorization flow: throttle, identity, resource rule, credential class, record "opened". Throws a SluiceError with words for the client. */
+  open(login: Login, client: { readonly address: string; readonly encrypted: boolean }): Promise<Opened>
+  /** The protocol is done with it: the last event of its record. */
+  closed(opened: Opened, why: string): void
+  /** An attempt that never became a session: recorded too. */
+  refused(what: string, facts: Readonly<Record<string, unknown>>): void
+  /** A CancelRequest: finds its session in any worker. */
+  cancel(id: number, secret: Buffer): void
+}
+export interface Protocol {
+  readonly name: string
+  /** Dials, logs in and leaves; the message is for an admin and holds no credential. */
+  test(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<{ readonly ok: boolean; readonly message: string }>
+  /** Another worker saw the catalog of a resource change. */
+  moved?(moved: { readonly resource: string; readonly database: string }): void
+  /** Serves one client from its first byte to its last; never throws. */
+  serve(client: Socket, gate: Gate): Promise<void>
+}

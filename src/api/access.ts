@@ -39,7 +39,7 @@ export function requires(ports: ApiPorts, access: Access): MiddlewareHandler<Api
   return async (c, next) => {
     if (access === 'anyone' || (access === 'scraper' && isLocal(c))) return next()
     const caller = await callerOf(ports, c)
-    if (caller.by === 'cookie' && !SAFE_METHODS.has(c.req.method)) refuseForeignOrigin(c)
+    if (caller.by === 'cookie') refuseForeignOrigin(c)
     refuseUnless(mayCall(caller, access), access)
     c.set('caller', caller)
     await next()
@@ -113,13 +113,16 @@ export function isOwn(caller: Caller, session: { issuer: string; subject: string
   return partiesOf(session).includes(caller.party)
 }
 
-/** SameSite=Lax leaves same-site hosts: only our own origin may act with the cookie. A request that doesn't say where it is from is refused. */
+/**
+ * SameSite=Lax leaves same-site hosts, and other ports of this one: only our own origin may use the cookie, and a change must say
+ * that it comes from there.
+ */
 function refuseForeignOrigin(c: ApiContext): void {
   const origin = c.req.header('origin')
   const site = c.req.header('sec-fetch-site')
-  if (origin === undefined || !URL.canParse(origin) || new URL(origin).host !== c.req.header('host') || (site !== undefined && site !== 'same-origin')) {
-    throw new NotAllowed('this request did not come from the page of this gateway')
-  }
+  const ownOrigin = origin !== undefined && URL.canParse(origin) && new URL(origin).host === c.req.header('host')
+  const ownSite = site === undefined || site === 'same-origin' || (site === 'none' && SAFE_METHODS.has(c.req.method))
+  if (!ownSite || (!ownOrigin && (origin !== undefined || !SAFE_METHODS.has(c.req.method)))) throw new NotAllowed('this request did not come from the page of this gateway')
 }
 
 /** A proxy on this machine speaks for others, and says so. */

@@ -8,7 +8,8 @@ import type { ApiPorts } from './ports.ts'
 
 const STREAMS_MAX = 1_000
 const STREAMS_OF_ONE_MAX = 10
-const HEARTBEAT_MS = 10_000
+/** Also how soon a revoked one is noticed. */
+const HEARTBEAT_MS = 4_000
 
 export function reviewStream(ports: ApiPorts): (c: ApiContext) => Response {
   const open = new Map<string, number>()

@@ -1,4 +1,5 @@
 // Declares one route: its access class, its shapes and what it does. There is no other way to add one, so none lacks a class.
+import { timeout } from 'hono/timeout'
 import { createRoute, type OpenAPIHono, type RouteConfig, type RouteHandler, type z } from '@hono/zod-openapi'
 import { type Access, type ApiEnvironment, requires } from './access.ts'
 import type { ApiPorts } from './ports.ts'
@@ -10,6 +11,11 @@ export interface Api {
   /** `METHOD /path` → who may call it. */
   readonly accesses: Map<string, Access>
 }
+/** What a request may take when its answer is one piece of JSON. */
+const HANDLER_TIMEOUT_MS = 30_000
+/** Reads the whole record, however long that takes. */
+const UNLIMITED = new Set(['/api/audit/verify'])
+
 type Shape = Pick<RouteConfig, 'method' | 'path' | 'request'> & { readonly summary: string }
 
 const failure = (description: string) => ({ description, content: { 'application/json': { schema: errorSchema } } })
@@ -20,7 +26,9 @@ const FAILURES = {
 
 export function route<R extends RouteConfig & { getRoutingPath(): string }>(api: Api, access: Access, definition: R, handler: RouteHandler<R, ApiEnvironment>): void {
   api.accesses.set(`${definition.method.toUpperCase()} ${definition.path}`, access)
-  api.app.openapi({ ...definition, middleware: requires(api.ports, access) } as R, handler as never)
+  const streams = Object.keys((definition.responses[200] as { content?: object } | undefined)?.content ?? {}).some((type) => type !== 'application/json')
+  const guards = streams || UNLIMITED.has(definition.path) ? [requires(api.ports, access)] : [requires(api.ports, access), timeout(HANDLER_TIMEOUT_MS)]
+  api.app.openapi({ ...definition, middleware: guards } as never, handler as never)
 }
 
 /** A route that answers JSON. */

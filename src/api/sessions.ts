@@ -3,6 +3,7 @@
 import { z } from '@hono/zod-openapi'
 import { stream, streamSSE } from 'hono/streaming'
 import { NotAllowed } from '../core/errors.ts'
+import type { Identity } from '../core/identity.ts'
 import type { SessionFilter } from '../store/session_index.ts'
 import { type ApiContext, type Caller, isOwn } from './access.ts'
 import { act } from './act.ts'
@@ -11,6 +12,8 @@ import { type Api, body, json, other, route } from './route.ts'
 import { doneSchema, idParameter, killedSchema, killInput, type LiveSession, sessionQuery, sessionSchema, type SessionView } from './schema.ts'
 
 const LIST_DEFAULT = 100
+/** A revoked or expired credential reads on for so long at most. */
+const STREAM_CHECK_EVERY_MS = 4_000
 
 export function sessions(api: Api): void {
   const { ports } = api
@@ -85,13 +88,20 @@ export function sessions(api: Api): void {
     return streamSSE(c, async (to) => {
       const stop = new AbortController()
       to.onAbort(() => stop.abort())
-      for await (const event of ports.records.follow(session, stop.signal)) {
-        if (to.aborted || identity.expiresAtMs <= ports.store.clock.nowMs()) break
-        await to.writeSSE({ id: String(event.sequence), event: event.kind, data: JSON.stringify(event) })
+      const timer = setInterval(() => { stillAccepted(identity).then((accepted) => { if (!accepted) stop.abort() }, () => stop.abort()) }, STREAM_CHECK_EVERY_MS)
+      try {
+        for await (const event of ports.records.follow(session, stop.signal)) {
+          if (stop.signal.aborted) break
+          await to.writeSSE({ id: String(event.sequence), event: event.kind, data: JSON.stringify(event) })
+        }
+      } finally {
+        clearInterval(timer)
+        stop.abort()
       }
-      stop.abort()
     }, async (error) => ports.failed(error))
   })
+
+  const stillAccepted = async (identity: Identity) => identity.expiresAtMs > ports.store.clock.nowMs() && !(await ports.store.revocations.covering(identity))
 
   function lines(c: ApiContext, events: AsyncIterable<unknown>): Response {
     c.header('content-type', 'application/x-ndjson; charset=utf-8')

@@ -50,6 +50,8 @@ describe('the API withstands', () => {
     assert.equal(await decide({ origin: 'https://gw:8443' }), 200)
     assert.equal(await decide({ origin: 'https://gw:8443', 'sec-fetch-site': 'same-origin' }), 200)
     assert.equal((await call('GET', '/api/whoami', cookie)).status, 200)
+    assert.equal((await call('GET', '/api/whoami', { ...cookie, 'sec-fetch-site': 'none' })).status, 200)
+    for (const headers of [{ 'sec-fetch-site': 'same-site' }, { 'sec-fetch-site': 'cross-site' }, { origin: 'https://gw:8444' }] as Record<string, string>[]) assert.equal((await call('GET', '/api/whoami', { ...cookie, ...headers })).status, 403)
   })
 
   test('a form post, and any other content type than JSON', async () => {

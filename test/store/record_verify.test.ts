@@ -282,6 +282,23 @@ test('what stands behind the last signed head is unsealed, a cut of it too; the 
   place.remove()
 })
 
+test('a segment that was only just begun when the gateway died holds nothing and is taken away', async () => {
+  for (const left of [0, 5, 40]) {
+    const place = temporaryFolder()
+    const { folder, second, keeper } = await smallRecord(place.path, false)
+    const recorder = openRecorder({ folder, writer: 'boot-3', onHead: (head) => { if (head.state !== 'closed') void keeper.take(head) }, freeBytesMin: 0 })
+    recorder.session('a', 'orders').append('opened', '{}')
+    await recorder.close()
+    writeFileSync(join(folder, 'orders', 'boot-3', '000002.seg'), readFileSync(join(folder, 'orders', 'boot-3', '000001.seg')).subarray(0, left))
+    assert.equal(verifyFolder(folder, second, keeper.publicKey).ok, true)
+    assert.deepEqual((await recoverRecordings(place.path, keeper)).map(({ log, segment, why }) => [log, segment, why]), [['orders/boot-3', 1, 'crash']])
+    const found = verifyFolder(folder, second, keeper.publicKey)
+    assert.deepEqual([found.bad, found.unsealed], [[], []])
+    await keeper.close()
+    place.remove()
+  }
+})
+
 test('recovery signs nothing over a log that lost what was signed', async () => {
   const place = temporaryFolder()
   const { folder, second, keeper } = await smallRecord(place.path, false)

@@ -56,9 +56,9 @@ function ageOf(review) {
 export function detailOf(review, id, { decide, open }) {
   if (review === null) return id === null ? make('div', { className: 'empty' }, make('strong', { textContent: 'No review chosen' }), 'Choose one on the left to read it.') : make('div', {}, backOf(open), make('div', { className: 'empty' }, make('strong', { textContent: 'No such review' }), 'It does not exist, or it is addressed to others.'))
   const made = make('article', {}, backOf(open),
-    make('h1', {}, inert(askerOf(review)), ` ${review.kind === 'answer' ? 'asks for more of an answer from' : 'asks to run this on'} `, inert(review.resource), ' ', badgeOf(review.state)),
+    make('h1', {}, inert(askerOf(review)), ` ${review.state === 'waiting' ? 'asks' : 'asked'} ${review.kind === 'answer' ? 'for more of an answer from' : 'to run this on'} `, inert(review.resource), ' ', badgeOf(review.state)),
     make('p', { className: 'reason' }, inert(review.reason)),
-    factsOf(review), ...textOf(review.text, review.kind), ...parametersOf(review.parameters))
+    factsOf(review), ...textOf(review), ...parametersOf(review.parameters))
   const text = made.querySelector('.text')
   made.append(review.state !== 'waiting' ? verdictOf(review) : review.mayNotDecide !== null ? make('div', { className: 'verdict' }, make('p', { textContent: `You can't decide this: ${review.mayNotDecide}.` }), make('p', { textContent: `It waits for ${reviewersOf(review)}.` })) : formOf(review, text, decide))
   return made
@@ -79,10 +79,11 @@ function factsOf(review) {
     fact(review.onBehalfOf === null ? 'Who' : 'Agent', inert(review.requester)), ...(review.onBehalfOf === null ? [] : [fact('On behalf of', inert(review.onBehalfOf))]),
     fact('Resource', inert(review.resource), ...(review.database === review.resource ? [] : [' / ', inert(review.database)])),
     fact('Rule', make('code', {}, inert(review.rule))), ...(open ? [fact('Waiting for', waited), fact('Expires in', expires)] : [fact('Asked', new Date(review.createdAtMs).toLocaleString())]),
-    fact('If approved', review.kind === 'answer' ? 'this answer goes on' : review.wait === 'hold' ? 'it runs now, once' : 'it may be sent again, once'), fact('Session', make('code', {}, inert(review.session))))
+    ...(open ? [fact('If approved', review.kind === 'answer' ? 'this answer goes on' : review.wait === 'hold' ? 'it runs now, once' : 'it may be sent again, once')] : []), fact('Session', make('code', {}, inert(review.session))))
 }
 
-function textOf(text, kind) {
+function textOf({ text, kind, state }) {
+  const heading = kind === 'answer' ? 'The statement whose answer is paused' : state === 'waiting' || state === 'approved' ? 'What would run' : state === 'used' ? 'What ran' : 'What would have run'
   const lines = text.split('\n')
   const { unseen, foreign } = census(text)
   const box = make('div', { className: 'text', tabIndex: 0, role: 'region', ariaLabel: 'Complete text' })
@@ -92,7 +93,7 @@ function textOf(text, kind) {
   const alarms = []
   if (unseen > 0) alarms.push(`${count(unseen, 'character')} in it would be invisible or move others; they are shown as signs.`)
   if (foreign > 0) alarms.push(`${count(foreign, 'character')} beyond ASCII ${foreign === 1 ? 'is' : 'are'} underlined: look-alikes are not the same name.`)
-  return [make('h2', {}, kind === 'answer' ? 'The statement whose answer is paused' : 'What would run', make('span', { className: 'hint', textContent: `complete: ${count(lines.length, 'line')}, ${count([...text].length, 'character')}` })),
+  return [make('h2', {}, heading, make('span', { className: 'hint', textContent: `complete: ${count(lines.length, 'line')}, ${count([...text].length, 'character')}` })),
     ...alarms.map((words) => make('p', { className: 'alarm', textContent: words })), box, belowOf(box)]
 }
 

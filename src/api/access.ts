@@ -29,6 +29,8 @@ export type ApiEnvironment = { Variables: { caller: Caller } }
 export type ApiContext = Context<ApiEnvironment>
 
 const CREDENTIAL_CHARACTERS_MAX = 16_384
+/** Sluice's own; no configured issuer has this name. */
+const BREAK_GLASS_ISSUER = 'sluice'
 const SAFE_METHODS = new Set(['GET', 'HEAD'])
 
 /** Over plain HTTP (loopback only) a browser takes no `__Host-` name. */
@@ -83,7 +85,12 @@ async function byCookie(ports: ApiPorts, cookie: string): Promise<Caller> {
 async function byBearer(ports: ApiPorts, c: ApiContext, header: string): Promise<Caller> {
   const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header) ?? []
   if (secret === undefined || secret.length > CREDENTIAL_CHARACTERS_MAX) throw new NotAuthenticated('the Authorization header must be `Bearer` and a token')
-  if (!secret.startsWith(TOKEN_PREFIX)) return makeCaller(ports, await ports.authenticate(secret), 'bearer', null, null)
+  if (!secret.startsWith(TOKEN_PREFIX)) {
+    const identity = await ports.authenticate(secret)
+    // An account of the configuration's own, not a provider's.
+    if (identity.issuer === BREAK_GLASS_ISSUER) await shout(ports, c, `account ${identity.subject}`, identity)
+    return makeCaller(ports, identity, 'bearer', null, null)
+  }
   const opened = await ports.store.tokens.open(secret)
   if (opened.kind === 'web') throw new NotAuthenticated('the token is not valid (any more)')
   if (opened.kind === 'emergency') await shout(ports, c, opened.id, opened.identity)

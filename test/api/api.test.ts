@@ -155,6 +155,9 @@ describe('the API withstands', () => {
     assert.deepEqual([answer.json().issuer, answer.json().admin], ['sluice', true])
     assert.ok(gateway.events.some(({ action, actor, detail }) => action === 'emergency.used' && actor === 'sluice ops' && detail.what === 'GET /api/whoami'))
     assert.equal((await store.emergency.uses()).length, 1)
+    gateway.identities.set('break-glass:root:x', person('root', ['platform'], { issuer: 'sluice' }))
+    assert.equal((await call('GET', '/api/whoami', as('break-glass:root:x'))).status, 200)
+    assert.deepEqual((await store.emergency.uses()).map(({ tokenId, subject }) => [tokenId, subject])[0], ['account root', 'root'])
     gateway.recordFails = true
     assert.equal((await call('GET', '/api/whoami', as(account.secret))).status, 500)
     gateway.recordFails = false

@@ -98,6 +98,8 @@ export class Relay implements Answers {
       server.on('end', () => this.#serverGone())
       server.on('error', () => {})
       server.on('close', () => this.#serverGone())
+      client.resume()
+      server.resume()
       if (session.signal.aborted) this.#killed()
       else session.signal.addEventListener('abort', () => this.#killed(), { once: true })
       if (this.#o.early.length > 0) this.#guard(() => this.serverBytes(this.#o.early))

@@ -10,7 +10,7 @@ import { PostgresCodec } from './codec.ts'
 import { greet, type Greeting } from './greet.ts'
 import { Guard } from './guard.ts'
 import { hidingOf } from './hiding.ts'
-import { cancelUpstream, connectUpstream, type Upstream } from './login.ts'
+import { cancelUpstream, connectUpstream, type Upstream } from './interim.ts'
 import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from './messages.ts'
 import { OwnConnection } from './query.ts'
 import { SessionReader } from './session-reader.ts'
@@ -77,7 +77,6 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     const key = opened.cancelKey(CANCEL_SECRET_BYTES[greeting.protocolMinor], () => relay.cancelled())
     welcome(socket, upstream, reader, guard, { pid: key.id, secret: key.secret })
     opened.onTick((nowMs) => relay.tick(nowMs))
-    socket.resume()
     return await relay.run()
   } finally { unused() }
 }

@@ -2,7 +2,7 @@
 // validator looks closer. Linear in the length of any input. Never decodes, never allocates while nothing is found.
 import { domainEnd, emailStart, ipv4End, ipv6End, ipv6Start } from './address.ts'
 import { compilePattern, findPattern, type Pattern } from './custom.ts'
-import { beginsAt, digitAt, afterDash, WIDE_LEADS, widthOf } from './digits.ts'
+import { afterDash, beginsAt, digitAt, escapeEnd, isAlphanumeric, WIDE_LEADS, widthOf } from './digits.ts'
 import { Found } from './found.ts'
 import { cardEnd, ibanEnd, phoneEnd, ssnEnd } from './numbers.ts'
 import { forgetVain, jwtEnd, KEY_ANCHORS, keyEnd, keyFrom, privateKeyEnd } from './secrets.ts'
@@ -28,6 +28,7 @@ export function compileDetectors(rules: readonly DetectorRule[]): Detector | nul
 
 const DIGIT = 1, WIDE = 2, AT = 3, ANCHOR = 4, COLON = 5
 const OFF = -1
+const mayEscape = (byte: number) => byte === 0x25 || isAlphanumeric(byte)
 
 class Scanner implements Detector {
   readonly rules: readonly DetectorRule[]
@@ -85,6 +86,13 @@ class Scanner implements Detector {
   #number(bytes: Uint8Array, start: number, at: number, end: number, found: Found): number {
     let run = at, count = 0
     while (digitAt(bytes, run, end) >= 0) { run += widthOf(bytes[run]!); count++ }
+    const next = this.#numberFrom(bytes, start, at, run, count, end, found)
+    if (next !== run || at === start || !mayEscape(bytes[at - 1]!)) return next
+    // The first digits may end an escape: `\u0031` or `%20` before a number.
+    const after = escapeEnd(bytes, start, at)
+    return after > at && after < run ? this.#numberFrom(bytes, start, after, run, count - (after - at), end, found) : next
+  }
+  #numberFrom(bytes: Uint8Array, start: number, at: number, run: number, count: number, end: number, found: Found): number {
     if (this.#iban !== OFF && count >= 2 && this.#take(found, ibanEnd(bytes, start, at, end), at - 2, this.#iban)) return found.to[found.count - 1]!
     if (!beginsAt(bytes, start, at)) return run
     if (count === 3 && this.#ssn !== OFF && afterDash(bytes, run, end) > 0 && this.#take(found, ssnEnd(bytes, at, end), at, this.#ssn)) return found.to[found.count - 1]!

@@ -72,10 +72,22 @@ export function afterSpace(bytes: Uint8Array, at: number, end: number): number {
 export const isLetter = (byte: number): boolean => (byte | 32) >= 97 && (byte | 32) <= 122
 export const isAlphanumeric = (byte: number): boolean => isLetter(byte) || (byte >= 48 && byte <= 57)
 
-/** Whether a number may begin at `at`: not glued to an ASCII letter or digit. The letter of an escape (`\n`, `\u000a`) glues nothing. */
-export function beginsAt(bytes: Uint8Array, start: number, at: number): boolean {
-  if (at <= start || !isAlphanumeric(bytes[at - 1]!)) return true
-  return (at - 2 >= start && bytes[at - 2] === 0x5c) || (at - 6 >= start && bytes[at - 6] === 0x5c && (bytes[at - 5]! | 32) === 0x75)
+/** Whether a number may begin at `at`: not glued to an ASCII letter or digit. An escape before it (`\n`, `\u000a`, `%2C`) glues nothing. */
+export const beginsAt = (bytes: Uint8Array, start: number, at: number): boolean => at <= start || !isAlphanumeric(bytes[at - 1]!) || escapeEnd(bytes, start, at) === at
+
+/** End of the escape (`\n`, `\u0031`, `\x31`, `%20`) that reaches to `at` or over it, -1 when there is none. */
+export function escapeEnd(bytes: Uint8Array, start: number, at: number): number {
+  for (let p = at - 1; p >= start && p >= at - 6; p--) {
+    const byte = bytes[p]!
+    if (byte === 0x25) return p + 3 >= at ? p + 3 : -1
+    if (byte === 0x5c) {
+      const kind = p + 1 < at ? bytes[p + 1]! | 32 : 0
+      const end = kind === 0x75 ? p + 6 : kind === 0x78 ? p + 4 : isLetter(kind) ? p + 2 : -1
+      return end >= at ? end : -1
+    }
+    if (!isAlphanumeric(byte)) return -1
+  }
+  return -1
 }
 /** Whether a number may end before `at`. */
 export const endsAt = (bytes: Uint8Array, at: number, end: number): boolean => at >= end || (!isAlphanumeric(bytes[at]!) && digitAt(bytes, at, end) < 0)

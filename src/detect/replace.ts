@@ -4,6 +4,7 @@ import type { Detector } from './detector.ts'
 import type { Found } from './found.ts'
 
 export const HIDDEN = '[hidden]'
+const HIDDEN_BYTES = Buffer.from(HIDDEN)
 const PART = '***'
 /** Keyed hash (hex) of a value. */
 export type KeyedHash = (value: Uint8Array) => string
@@ -18,7 +19,9 @@ export function writeHidden(detector: Detector, found: Found, bytes: Buffer, sta
   for (let i = 0; i < found.count; i++) {
     const from = found.from[i]!, to = found.to[i]!
     out.copy(bytes, done, from)
-    out.text(replacement(detector.rules[found.rule[i]!]!.with, bytes, from, to, hash))
+    const hiding = detector.rules[found.rule[i]!]!.with
+    if (hiding === 'redact') out.copy(HIDDEN_BYTES, 0, HIDDEN_BYTES.length)
+    else out.text(replacement(hiding, bytes, from, to, hash))
     done = to
   }
   out.copy(bytes, done, end)

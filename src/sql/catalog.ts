@@ -39,8 +39,10 @@ export interface Relation {
   readonly partitionKey?: readonly number[]
   /** For views and materialized views: relations that pg_depend leads to (direct). */
   readonly reads: readonly number[]
-  /** For views and rules: routines that pg_depend leads to (direct), those behind operators too. */
+  /** Routines that the server runs for it (direct, by pg_depend): in a view or rule, a default, generated column, check, policy or index. */
   readonly calls?: readonly number[]
+  /** What a view or materialized view selects, in the server's words, every relation qualified. */
+  readonly definition?: string
   /** Rules other than a view's own. */
   readonly rules: boolean
   /** User triggers (not those of foreign keys). */

@@ -27,12 +27,21 @@ export function catalogQueries(_serverVersion: number): readonly CatalogQuery[] 
       FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid WHERE ${NAMED} ORDER BY i.indexrelid` },
     { name: 'parents', sql: `SELECT inhrelid::text, inhparent::text FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno` },
     { name: 'partitioned', sql: `SELECT partrelid::text, partattrs::text FROM pg_catalog.pg_partitioned_table` },
-    // What a view or another rule leads to: relations, and routines named or standing behind an operator.
+    // What a view or another rule leads to: relations, and routines named or standing behind an operator. And the routines that the server
+    // runs for a table: in defaults, generated columns, checks, policies, indexes.
     { name: 'reads', sql: `SELECT DISTINCT r.ev_class::text, d.refclassid::pg_catalog.regclass::text,
         CASE WHEN d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass THEN (SELECT o.oprcode::oid FROM pg_catalog.pg_operator o WHERE o.oid = d.refobjid) ELSE d.refobjid END::text
       FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
       WHERE d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
-        AND NOT (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = r.ev_class)` },
+        AND NOT (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = r.ev_class)
+      UNION SELECT o.relation::text, 'pg_proc', d.refobjid::text
+      FROM (SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass AS class, oid, adrelid AS relation FROM pg_catalog.pg_attrdef
+        UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, oid, conrelid FROM pg_catalog.pg_constraint WHERE conrelid <> 0
+        UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, oid, polrelid FROM pg_catalog.pg_policy
+        UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, indexrelid, indrelid FROM pg_catalog.pg_index) o
+      JOIN pg_catalog.pg_depend d ON d.classid = o.class AND d.objid = o.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass` },
+    { name: 'views', sql: `SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('v', 'm') AND c.relpersistence <> 't' AND ${OURS}` },
     { name: 'triggers', sql: `SELECT t.tgrelid::text, t.tgname::text, t.tgfoid::oid::text FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal ORDER BY t.oid` },
     { name: 'references', sql: `SELECT DISTINCT conrelid::text, confrelid::text FROM pg_catalog.pg_constraint WHERE contype = 'f'` },
     { name: 'generated', sql: `SELECT DISTINCT a.attrelid::text, a.attnum::text, d.refobjsubid::text
@@ -105,6 +114,7 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
   const partitioned = new Map(of('partitioned').map(([relation, key]) => [relation!, numbers(key!)]))
   const reads = pairs(of('reads').filter(([, kind]) => bare(kind!) === 'pg_class').map(([view, , target]) => [view!, Number(target)]))
   const calls = pairs(of('reads').filter(([, kind]) => bare(kind!) !== 'pg_class').map(([view, , target]) => [view!, Number(target)]))
+  const definitions = new Map(of('views').map(([relation, text]) => [relation!, text!]))
   const triggers = pairs<Trigger>(of('triggers').map(([relation, name, routine]) => [relation!, { name: name!, routine: Number(routine) }]))
   const references = pairs(of('references').map(([relation, target]) => [relation!, Number(target)]))
 
@@ -117,6 +127,7 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
       primaryKey: index.find((i) => i.primary)?.key ?? null, uniqueKeys: index.filter((i) => i.unique).map((i) => i.key), indexes: index.map((i) => i.all),
       parents: parents.get(oid) ?? [], partitionKey: partitioned.get(oid) ?? [], reads: reads.get(oid) ?? [], calls: calls.get(oid) ?? [],
       rules: rules === 'true', triggers: triggers.get(oid) ?? [], references: references.get(oid) ?? [],
+      ...definitions.has(oid) ? { definition: definitions.get(oid)! } : {},
     }
     relations.set(relation.oid, relation)
     byName.set(`${schema}.${name}`, relation)

@@ -7,7 +7,7 @@ import { label, suspiciousBody } from './mask-index.ts'
 import { maskedOf, pathOf, type Ranged, Refusal, type Work } from './mask-work.ts'
 import { as, kindOf, stringOf, stringsOf, walk } from './walk.ts'
 
-type Checked = Pick<Work, 'index' | 'touched' | 'names'>
+type Checked = Pick<Work, 'index' | 'touched' | 'names' | 'routines' | 'searchPath'>
 /** These may name a masked relation: they show no values and change no mask. */
 const HARMLESS = new Set(['VacuumStmt', 'LockStmt', 'CommentStmt', 'GrantStmt', 'TruncateStmt', 'DropStmt', 'ReindexStmt'])
 /** Refused wherever columns are masked, whatever they name: their effect is in a string or on another server. */
@@ -23,10 +23,23 @@ export function checkOpaque(kind: string): void {
   if (why !== undefined) throw new Refusal('mask', `${why}, and this resource has masked columns`, 'send the statements themselves')
 }
 
+/** What a client may not make or hear, because the server would hand real rows to it. */
+function checkCarried(index: MaskIndex, kind: string, body: object): void {
+  // A statement prepared over the wire may let hashed columns out, for the wire to hash.
+  if (kind === 'ExecuteStmt') throw new Refusal('mask', 'a table can\'t be made of a prepared statement where columns are masked', 'write the SELECT itself')
+  if (kind === 'ListenStmt' && index.notifies) throw new Refusal('mask', 'a trigger on a masked table may send its rows as notifications', 'listen without masks')
+  if ((kind === 'DefineStmt' || kind === 'CreateCastStmt' || kind === 'CreateOpClassStmt') && index.carried.size > 0) throw new Refusal('mask', 'triggers on masked tables could be made to use this operator, type or cast', 'such changes are made by someone who sees the table unmasked')
+  if (kind === 'CreateTrigStmt') {
+    const name = (stringsOf((body as { funcname?: Node[] }).funcname)?.at(-1) ?? '').toLowerCase()
+    if ([...index.names].some((one) => one.toLowerCase() === name)) throw new Refusal('mask', `function ${name} leads to masked data`, 'use another trigger function')
+  }
+}
+
 export function checkDefinition(work: Checked, kind: string, body: object): void {
   checkNames(work.index, kind, body)
+  checkCarried(work.index, kind, body)
   const found = work.names.ranges.flatMap((ranged) => { const masked = reachable(work, ranged, kind); return masked === null ? [] : [{ ranged, masked }] })
-  if (kind === 'CreateFunctionStmt') return checkFunction(work.index, body)
+  if (kind === 'CreateFunctionStmt') return checkFunction(work.index, body, work.routines)
   checkReferences(work, kind)
   if (found.length === 0 || HARMLESS.has(kind)) return
   const { masked } = found[0]!
@@ -39,7 +52,11 @@ export function checkDefinition(work: Checked, kind: string, body: object): void
 
 /** The masked relation that a definition names; leading to one counts too. */
 function reachable(work: Checked, ranged: Ranged, kind: string): Masked | null {
-  if (HARMLESS.has(kind)) return null
+  if (HARMLESS.has(kind)) {
+    const { resolved } = ranged.reference
+    if (resolved.kind === 'relation' && work.index.masked.has(resolved.relation.oid)) work.touched.add(label(resolved.relation))
+    return null
+  }
   return maskedOf(work, ranged, ranged.reference.role !== 'create')
 }
 
@@ -92,8 +109,13 @@ function addsPlainColumns(alter: AlterTableStmt): boolean {
 }
 
 /** A function's text may not lead to masked data, nor hide what it leads to. */
-function checkFunction(index: MaskIndex, create: CreateFunctionStmt): void {
+function checkFunction(index: MaskIndex, create: CreateFunctionStmt, replaceable: ReadonlyMap<string, unknown>): void {
   const names = new Set([...index.names].map((name) => name.toLowerCase()))
+  for (const word of index.carried) names.delete(word)
+  for (const masked of index.masked.values()) names.add(masked.relation.name.toLowerCase())
+  const name = (stringsOf(create.funcname)?.at(-1) ?? '').toLowerCase()
+  if (index.carried.has(name)) throw new Refusal('mask', `a trigger on a masked table could call a function named ${name}`, 'choose another name')
+  if (create.replace === true && replaceable.has(name)) throw new Refusal('mask', `function ${name} is there already, and may be used where real values are`, 'create it under another name')
   let language = 'sql'
   const bodies: string[] = []
   for (const node of create.options ?? []) {

@@ -1,6 +1,7 @@
 // Which relations hide columns from one identity, and which may not be read at all: worked out once per catalog and grant. A mask is
 // inherited: by partitions and children (and by their parents, whose rows are theirs), and by columns computed from a masked one.
 import type { Catalog, Column, Relation, Routine } from './catalog.ts'
+import { viewHidden } from './mask-view.ts'
 
 export type HidingKind = 'null' | 'redact' | 'hash' | 'token' | 'partial'
 export interface ColumnRule { readonly with: HidingKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
@@ -16,6 +17,17 @@ export interface MaskIndex {
   readonly names: ReadonlySet<string>
   readonly schemas: ReadonlySet<string>
   readonly suspects: ReadonlySet<number>
+  /**
+   * Every word in the text of routines that the server runs with whole rows of masked relations. Such a text finds its tables and functions
+   * through the session's search path: what a client makes under one of these names would be handed real values.
+   */
+  readonly carried: ReadonlySet<string>
+  /** Views that show nothing masked, though they stand over masked relations: read freely, not written through. */
+  readonly clear: ReadonlySet<number>
+  /** Unmasked relations whose writes reach masked ones, by triggers or foreign keys: those, so that errors are kept free of values. */
+  readonly stirs: ReadonlyMap<number, readonly string[]>
+  /** A trigger may send rows as notifications. */
+  readonly notifies: boolean
 }
 
 /** Planner statistics hold samples of every column's values. */
@@ -38,19 +50,32 @@ export function maskIndex(catalog: Catalog, maskOf: MaskOf): MaskIndex {
 function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
   const masked = maskedRelations(catalog, maskOf)
   const blocked = new Map<number, string>()
+  const carried = new Set<string>()
   if (masked.size > 0) {
     for (const { relation, hidden } of masked.values()) {
       if ((relation.partitionKey ?? []).some((number) => number === 0 || [...hidden.values()].some((h) => h.column.number === number))) blocked.set(relation.oid, `${label(relation)} is partitioned by a masked column`)
     }
-    spreadTriggers(catalog, masked, blocked)
+    for (let grew = true; grew;) {
+      grew = false
+      for (const relation of catalog.relations.values()) {
+        const parent = blocked.has(relation.oid) || !masked.has(relation.oid) ? undefined : relation.parents.find((oid) => blocked.has(oid))
+        if (parent !== undefined) { blocked.set(relation.oid, blocked.get(parent)!); grew = true }
+      }
+    }
+    spreadTriggers(catalog, masked, blocked, carried)
   }
-  const suspects = spreadViews(catalog, masked, blocked)
+  const clear = new Set<number>()
+  const suspects = spreadViews(catalog, masked, blocked, clear)
+  for (const oid of [...clear]) if (masked.has(oid) || blocked.has(oid)) clear.delete(oid)
+  const stirs = stirred(catalog, masked)
   const names = new Set<string>(masked.size === 0 ? [] : STATISTICS)
   const schemas = new Set<string>()
   for (const { relation } of masked.values()) { names.add(relation.name); schemas.add(relation.schema) }
   for (const oid of blocked.keys()) names.add(catalog.relations.get(oid)!.name)
   for (const oid of suspects) names.add(catalog.routineById.get(oid)!.name)
-  return { empty: masked.size === 0, masked, blocked, names, schemas, suspects }
+  for (const oid of [...clear, ...stirs.keys()]) names.add(catalog.relations.get(oid)!.name)
+  for (const word of carried) names.add(word)
+  return { empty: masked.size === 0, masked, blocked, names, schemas, suspects, carried, clear, stirs, notifies: carried.has('notify') || carried.has('pg_notify') }
 }
 
 function maskedRelations(catalog: Catalog, maskOf: MaskOf): Map<number, Masked> {
@@ -101,7 +126,7 @@ function familiesOf(catalog: Catalog): Map<number, number> {
 // ——— views, rules, routines ———
 
 /** Routines whose text leads to masked values or can't be followed, and the views and rules that read either: to a fixed point. */
-function spreadViews(catalog: Catalog, masked: ReadonlyMap<number, Masked>, blocked: Map<number, string>): Set<number> {
+function spreadViews(catalog: Catalog, masked: Map<number, Masked>, blocked: Map<number, string>, followed: Set<number>): Set<number> {
   const suspects = new Set<number>()
   if (masked.size === 0) return suspects
   for (let grew = true; grew;) {
@@ -114,18 +139,35 @@ function spreadViews(catalog: Catalog, masked: ReadonlyMap<number, Masked>, bloc
       if (!suspects.has(routine.oid) && suspicious(routine, names)) { suspects.add(routine.oid); grew = true }
     }
     for (const relation of catalog.relations.values()) {
-      if (isSystem(relation) || blocked.has(relation.oid)) continue
-      const source = relation.reads.find((oid) => masked.has(oid) || blocked.has(oid))
-      const routine = (relation.calls ?? []).find((oid) => suspects.has(oid))
-      if (source === undefined && routine === undefined) continue
-      // Rules of a masked table act on writes only, and those are refused there.
-      if (masked.has(relation.oid) && relation.kind !== 'v' && relation.kind !== 'm') continue
-      const through = source === undefined ? `function ${catalog.routineById.get(routine!)!.name}` : label(catalog.relations.get(source)!)
-      blocked.set(relation.oid, `${label(relation)} leads to masked data through ${through}`)
-      grew = true
+      if (!isSystem(relation) && !blocked.has(relation.oid) && spreadTo(relation, catalog, masked, blocked, suspects, followed)) grew = true
     }
   }
   return suspects
+}
+
+/** Blocks a view, or hides its columns where all that it shows of masked ones can be followed. True when something changed. */
+function spreadTo(relation: Relation, catalog: Catalog, masked: Map<number, Masked>, blocked: Map<number, string>, suspects: ReadonlySet<number>, followed: Set<number>): boolean {
+  const isView = relation.kind === 'v' || relation.kind === 'm'
+  // Rules of a masked table act on writes only, and those are refused there.
+  if (masked.has(relation.oid) && !isView) return false
+  const source = relation.reads.find((oid) => blocked.has(oid)) ?? relation.reads.find((oid) => masked.has(oid))
+  const routine = (relation.calls ?? []).find((oid) => suspects.has(oid))
+  if (source === undefined && routine === undefined) return false
+  if (source !== undefined && routine === undefined && !blocked.has(source) && isView) {
+    if (followed.has(relation.oid)) return false
+    const hidden = viewHidden(relation, catalog, masked)
+    if (hidden !== null) {
+      followed.add(relation.oid)
+      // What the policy itself hides of the view stays hidden.
+      for (const [name, mask] of masked.get(relation.oid)?.hidden ?? []) if (!hidden.has(name)) hidden.set(name, mask)
+      if (hidden.size > 0) masked.set(relation.oid, { relation, hidden, parent: false })
+      return true
+    }
+  }
+  const through = routine !== undefined ? `function ${catalog.routineById.get(routine)!.name}` : label(catalog.relations.get(source!)!)
+  masked.delete(relation.oid)
+  blocked.set(relation.oid, `${label(relation)} leads to masked data through ${through}`)
+  return true
 }
 
 function suspicious(routine: Routine, names: ReadonlySet<string>): boolean {
@@ -143,11 +185,15 @@ export function words(text: string): string[] {
 
 // ——— what triggers write ———
 
-function spreadTriggers(catalog: Catalog, masked: ReadonlyMap<number, Masked>, blocked: Map<number, string>): void {
+function spreadTriggers(catalog: Catalog, masked: ReadonlyMap<number, Masked>, blocked: Map<number, string>, carried: Set<string>): void {
   const maskedNames = new Set([...masked.values()].map((m) => m.relation.name.toLowerCase()))
   const hiddenNames = new Set([...masked.values()].flatMap((m) => [...m.hidden.keys()].map((name) => name.toLowerCase())))
   const byWord = new Map<string, Relation[]>()
   for (const relation of catalog.relations.values()) if (!isSystem(relation)) byWord.set(relation.name.toLowerCase(), [...byWord.get(relation.name.toLowerCase()) ?? [], relation])
+  for (const { relation } of masked.values()) {
+    if (relation.kind === 'v' || relation.kind === 'm') continue
+    for (const oid of relation.calls ?? []) { const routine = catalog.routineById.get(oid); if (routine !== undefined) for (const word of words(closure(catalog, routine))) carried.add(word) }
+  }
   for (const relation of catalog.relations.values()) {
     for (const trigger of relation.triggers) {
       const routine = catalog.routineById.get(trigger.routine)
@@ -156,6 +202,7 @@ function spreadTriggers(catalog: Catalog, masked: ReadonlyMap<number, Masked>, b
       const mine = masked.get(relation.oid)
       const carries = mine !== undefined ? rowsLeave(text, hiddenNames) : words(text).some((w) => maskedNames.has(w)) && rowsLeave(text, hiddenNames)
       if (!carries) continue
+      for (const word of [...words(text), routine.name.toLowerCase()]) carried.add(word)
       const why = `is written by trigger ${trigger.name} of ${label(relation)}, which may copy masked values`
       const taint = (target: Relation) => { if (!masked.has(target.oid)) blocked.set(target.oid, `${label(target)} ${why}`) }
       for (const word of words(text)) for (const target of byWord.get(word) ?? []) if (target.oid !== relation.oid) taint(target)
@@ -165,6 +212,20 @@ function spreadTriggers(catalog: Catalog, masked: ReadonlyMap<number, Masked>, b
       }
     }
   }
+}
+
+function stirred(catalog: Catalog, masked: ReadonlyMap<number, Masked>): Map<number, string[]> {
+  const out = new Map<number, string[]>()
+  const add = (oid: number, relation: Relation) => { if (!masked.has(oid)) out.set(oid, [...out.get(oid) ?? [], label(relation)]) }
+  const byName = new Map([...masked.values()].map((one) => [one.relation.name.toLowerCase(), one.relation]))
+  for (const { relation } of masked.values()) for (const oid of relation.references) if (catalog.relations.has(oid)) add(oid, relation)
+  for (const relation of catalog.relations.values()) {
+    for (const trigger of relation.triggers) {
+      const routine = catalog.routineById.get(trigger.routine)
+      if (routine !== undefined) for (const word of new Set(words(closure(catalog, routine)))) { const reached = byName.get(word); if (reached !== undefined) add(relation.oid, reached) }
+    }
+  }
+  return out
 }
 
 /** A routine's text with those of all routines it names. */

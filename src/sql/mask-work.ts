@@ -1,7 +1,7 @@
 // One statement on its way through the masks: what it names, gathered in one walk, and what has been decided so far. A name is taken for
 // a masked column whenever it could be one: too much is hidden before too little.
 import type { A_Expr, ColumnRef, JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query'
-import type { Relation } from './catalog.ts'
+import type { Catalog, Relation } from './catalog.ts'
 import type { Hidden, Masked, MaskIndex } from './mask-index.ts'
 import { label, STATISTICS } from './mask-index.ts'
 import type { Reference, Resolution } from './resolve.ts'
@@ -126,11 +126,13 @@ export interface Work {
   /** What the text's own kind allows: SQL PREPARE, EXPLAIN and COPY answer without origins or run later. */
   readonly wrapper: 'none' | 'prepare' | 'explain' | 'copy' | 'cursor' | 'create'
   readonly uses: Resolution['useOf']
+  readonly routines: Catalog['routines']
+  readonly searchPath: readonly string[] | null
   readonly expect: (snippet: string, pick: (statement: Node) => unknown) => unknown
 }
 
 /** The masked relation a range means, null when it hides nothing; throws when it may not be read or can't be told. */
-export function maskedOf(work: Pick<Work, 'index' | 'touched'>, { node, reference }: Ranged, reading = true): Masked | null {
+export function maskedOf(work: Pick<Work, 'index' | 'touched' | 'searchPath'>, { node, reference }: Ranged, reading = true): Masked | null {
   const { resolved } = reference
   const { index } = work
   if (resolved.kind === 'unresolved') {
@@ -141,13 +143,25 @@ export function maskedOf(work: Pick<Work, 'index' | 'touched'>, { node, referenc
     if (!STATISTICS.has(resolved.name)) return null
     throw new Refusal('mask', `${resolved.schema}.${resolved.name} holds samples of masked columns`, 'statistics are not shown where columns are masked')
   }
+  if (resolved.kind === 'cte') return null
+  const known = resolved.kind === 'relation' ? index.masked.get(resolved.relation.oid) ?? null : null
+  if (reading && known === null && index.carried.has((node.relname ?? '').toLowerCase())) throw new Refusal('mask', `${node.relname} can't be read: a trigger on a masked table may write to a table of this name`, 'read other tables')
   if (resolved.kind !== 'relation') return null
   const { relation } = resolved
+  if (known === null && !relation.temporary) shadowed(work, node, relation)
   const blocked = index.blocked.get(relation.oid) ?? temporaryView(index, relation)
   if (blocked !== null && reading) throw new Refusal('mask', `${label(relation)} can't be read: ${blocked}`, 'read the tables it is made from: their masked columns are hidden, the others are not')
   const masked = index.masked.get(relation.oid) ?? null
   if (masked !== null) work.touched.add(label(relation))
   return masked
+}
+
+/** An unmasked table that stands before a masked one of the same name: if it is gone by the time this runs, the name means the other. */
+function shadowed({ index, searchPath }: Pick<Work, 'index' | 'searchPath'>, node: RangeVar, relation: Relation): void {
+  if (node.schemaname !== undefined) return
+  for (const masked of index.masked.values()) {
+    if (masked.relation.name === relation.name && searchPath?.includes(masked.relation.schema) !== false) throw new Refusal('mask', `${relation.name} could mean ${label(relation)} or ${label(masked.relation)}, which has masked columns`, 'name it with its schema')
+  }
 }
 
 function temporaryView(index: MaskIndex, relation: Relation): string | null {

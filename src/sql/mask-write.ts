@@ -16,7 +16,14 @@ export function maskWrite(work: Work, place: Place, top: boolean): void {
   if (ranged === undefined) throw new Refusal('mask', 'the target of a write could not be told', 'name it with its schema')
   const insert = place.kind === 'InsertStmt' ? place.body as InsertStmt : null
   const masked = maskedOf(work, ranged, insert === null || insert.onConflictClause !== undefined || insert.returningClause !== undefined)
-  if (masked === null) return
+  if (masked === null) {
+    const { resolved } = ranged.reference
+    if (resolved.kind !== 'relation') return
+    if (work.index.clear.has(resolved.relation.oid)) throw new Refusal('mask', `${label(resolved.relation)} is a view over a table with masked columns`, 'write to the table itself')
+    for (const reached of work.index.stirs.get(resolved.relation.oid) ?? []) work.touched.add(reached)
+    return
+  }
+  if (masked.relation.kind === 'v' || masked.relation.kind === 'm') throw new Refusal('mask', `${label(masked.relation)} is a view over masked columns`, 'write to the table itself')
   if (masked.relation.rules) throw new Refusal('mask', `${label(masked.relation)} has rules that a write would run on masked values`, 'write to a table without rules')
   const target: Target = { work, masked, names: rowNames(ranged, body.returningClause), top }
   if (insert !== null) checkInsert(target, insert)

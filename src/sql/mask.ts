@@ -25,7 +25,7 @@ export interface MaskInput {
   readonly unknownCall: string | null
 }
 interface Common {
-  /** Masked relations that the text names, `schema.name`. */
+  /** Masked relations that the text reads or whose rows it may move: with kind unchanged, or with look-ups, its errors and notices may carry values. */
   readonly touched: readonly string[]
   /** For the answer's masks, by origin. */
   readonly wire: readonly WireMask[]
@@ -104,9 +104,10 @@ function maskStatement(pass: Pass, node: Node, context: NameContext | null): voi
   const resolution = resolve(node, input.catalog, context)
   const names = new Names(node, resolution, (name) => index.names.has(name))
   const wrapper = WRAPPERS[kind] ?? 'none'
-  const work: Work = { ...pass, names, wrapper, uses: resolution.useOf, expect }
+  const work: Work = { ...pass, names, wrapper, uses: resolution.useOf, routines: input.catalog.routines, searchPath: context?.searchPath ?? null, expect }
   const inner = innermost(node)
   const innerKind = kindOf(inner) ?? ''
+  if (innerKind === 'ExecuteStmt' && wrapper !== 'create' && !(wrapper === 'explain' && as('CreateTableAsStmt', as('ExplainStmt', node)?.query) !== null)) return
   if (innerKind !== 'SelectStmt' && innerKind !== 'CopyStmt' && !WRITES.has(innerKind)) { checkDefinition(work, innerKind, (inner as unknown as Record<string, object>)[innerKind]!); return }
   if (kind === 'CreateTableAsStmt' && as(kind, node)!.objtype === 'OBJECT_MATVIEW') return checkDefinition(work, kind, as(kind, node)!)
 
@@ -146,14 +147,16 @@ function innermost(node: Node): Node {
   return at
 }
 
+/** Looked at whatever they name. */
+const ALWAYS = new Set(['CreateFunctionStmt', 'RenameStmt', 'ListenStmt', 'DefineStmt', 'CreateCastStmt', 'CreateOpClassStmt', 'CreateTrigStmt'])
 /** A cheap look: does the statement name anything of interest, or define something that could? */
 function concerns(index: MaskIndex, node: Node, kind: string): boolean {
-  if (kind === 'CreateFunctionStmt' || kind === 'RenameStmt') return true
+  if (ALWAYS.has(kind)) return true
   let hit = false
   walk(node, (place) => {
     if (hit) return false
     if (place.kind === 'RangeVar') { const { relname, schemaname } = place.body as { relname?: string; schemaname?: string }; hit = index.names.has(relname ?? '') || schemaname === 'pg_toast' }
-    else if (place.kind === 'DoStmt' || place.kind === 'CreateFunctionStmt') hit = true
+    else if (place.kind === 'DoStmt' || place.kind === 'CreateFunctionStmt' || place.kind === 'ExecuteStmt') hit = true
     else if (place.kind !== null && place.up !== null && place.kind.endsWith('Stmt')) checkOpaque(place.kind)
     else if (place.kind === null) hit = true
     return undefined

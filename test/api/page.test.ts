@@ -172,5 +172,38 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     await context.close()
   })
 
+  test('no character of any kind can hide or move others: all of Unicode is shown as itself or as a sign', async () => {
+    const { context, page } = await openPage()
+    await page.goto(address())
+    const left = await page.evaluate(async () => {
+      const { inert, inertPlain } = await import('/inert.js' as string) as { inert(text: string): { textContent: string }; inertPlain(text: string): { textContent: string } }
+      const found: string[] = []
+      for (let from = 0; from < 0x110000; from += 0x1000) {
+        if (from >= 0x40000 && from < 0xe0000) continue
+        let text = ''
+        for (let code = from; code < from + 0x1000; code++) if (code !== 9) text += `${String.fromCodePoint(code)}a`
+        for (const shown of [inert(text), inertPlain(text)]) {
+          const hidden = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{M}\u115f\u1160\u3164\uffa0\u2800]|(?! )\p{Zs}/u.exec(shown.textContent)
+          if (hidden !== null) found.push(hidden[0].codePointAt(0)!.toString(16))
+        }
+      }
+      return found
+    })
+    assert.deepEqual(left, [])
+    await context.close()
+  })
+
+  test('a text made to stall the page is shown whole all the same', async () => {
+    const asker = person('staller')
+    const review = await store.reviews.create(asking(asker, { text: `SELECT 1 ${'\u200b\u200c'.repeat(80_000)} DROP TABLE tail`, parameters: [] }), instance)
+    const { context, page } = await openPage()
+    await signIn(page, 'sam@example.com', `/reviews/${review.id}`)
+    const from = performance.now()
+    await page.getByText('DROP TABLE tail').waitFor()
+    assert.ok(performance.now() - from < 5_000)
+    assert.ok(await page.getByRole('button', { name: 'Approve' }).isDisabled())
+    await context.close()
+  })
+
   test('the browser found nothing to complain about', () => assert.deepEqual(problems, []))
 })

@@ -29,6 +29,13 @@ export function census(text) {
   return { unseen, foreign }
 }
 
+/** The same as plain text, for a text with so many signs that elements of their own would stall the page. Brackets of the text's own become signs too. */
+export function inertPlain(text) {
+  let made = ''
+  for (const character of text) made += character === '\t' ? '\t' : UNSEEN.test(character) || COMBINING.test(character) || character === '⟨' || character === '⟩' ? `⟨${codeOf(character)}⟩` : character
+  return document.createTextNode(made)
+}
+
 /** One line, or a short field: also its line breaks become visible. */
 export function inert(text) {
   const made = document.createDocumentFragment()

@@ -1,8 +1,10 @@
 // What the page of the reviews looks like: the list and one review, as elements made of text nodes. Nothing here asks or decides.
-import { census, inert } from './inert.js'
+import { census, inert, inertPlain } from './inert.js'
 
 /** Beyond this many lines they are not numbered; they are all there. */
 const NUMBERED_LINES_MAX = 5_000
+/** Beyond this many signs they are plain text: a text made to stall the page stays readable. */
+const SIGNS_MAX = 20_000
 const SUMMARY_CHARACTERS = 160
 /** Fractions of a pixel and the padding don't hide a line. */
 const AT_END_PIXELS = 4
@@ -86,13 +88,14 @@ function textOf({ text, kind, state }) {
   const heading = kind === 'answer' ? 'The statement whose answer is paused' : state === 'waiting' || state === 'approved' ? 'What would run' : state === 'used' ? 'What ran' : 'What would have run'
   const lines = text.split('\n')
   const { unseen, foreign } = census(text)
+  const shown = unseen + foreign > SIGNS_MAX ? inertPlain : inert
   const box = make('div', { className: 'text', tabIndex: 0, role: 'region', ariaLabel: 'Complete text' })
   box.setAttribute('translate', 'no')
-  if (lines.length <= NUMBERED_LINES_MAX) box.append(...lines.map((line) => make('div', { className: 'row' }, make('div', { className: 'exact' }, inert(line)))))
-  else box.append(make('div', { className: 'exact' }, ...lines.flatMap((line) => [inert(line), '\n'])))
+  if (lines.length <= NUMBERED_LINES_MAX) box.append(...lines.map((line) => make('div', { className: 'row' }, make('div', { className: 'exact' }, shown(line)))))
+  else box.append(make('div', { className: 'exact' }, ...lines.flatMap((line) => [shown(line), '\n'])))
   const alarms = []
   if (unseen > 0) alarms.push(`${count(unseen, 'character')} in it would be invisible or move others; they are shown as signs.`)
-  if (foreign > 0) alarms.push(`${count(foreign, 'character')} beyond ASCII ${foreign === 1 ? 'is' : 'are'} underlined: look-alikes are not the same name.`)
+  if (foreign > 0) alarms.push(`${count(foreign, 'character')} beyond ASCII${shown === inert ? ` ${foreign === 1 ? 'is' : 'are'} underlined` : ' in it'}: look-alikes are not the same name.`)
   return [make('h2', {}, heading, make('span', { className: 'hint', textContent: `complete: ${count(lines.length, 'line')}, ${count([...text].length, 'character')}` })),
     ...alarms.map((words) => make('p', { className: 'alarm', textContent: words })), box, belowOf(box)]
 }

@@ -122,6 +122,29 @@ test('after a sync that failed the file is not trusted again, even if the next s
   assert.match(found.unsealed[0]!.why, /the disk failed here/)
 })
 
+test('a segment that can not begin is begun later, and nothing between is lost or doubted', async () => {
+  const b = await bench(realDisk)
+  const session = b.recorder.session('a', 'orders')
+  const folder = join(b.folder, 'orders', 'boot')
+  mkdirSync(join(folder, '000002.seg'))
+  const refused: number[] = []
+  const text = 'x'.repeat(20 * 1024 * 1024)
+  let run = 0
+  for (; run < 6; run++) {
+    try { session.append('asked', JSON.stringify({ run, text })); await session.durable('kernel') } catch { refused.push(run) }
+    await wait(150)
+  }
+  assert.ok(refused.length > 0)
+  rmSync(join(folder, '000002.seg'), { recursive: true })
+  await until(() => b.recorder.failure === null)
+  session.append('asked', '{"run":"again"}')
+  await session.durable('disk')
+  const events = [...new RecordReader(b.folder).events('a')]
+  assert.deepEqual(events.map(({ sequence }) => sequence), events.map((_, i) => i + 1))
+  const found = await b.end()
+  assert.deepEqual([found.bad, found.unsealed, found.segments], [[], [], 2])
+})
+
 test('a disk that does not answer stops reading from servers, then refuses, and does no harm when it answers', async () => {
   const disk = badDisk()
   let aheadMs = 0

@@ -3,6 +3,8 @@ import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { compressSealed, FolderShelf, HeadKeeper, openRecorder, RecordReader, rebuildIndex, recoverRecordings, retire, verify, verifyFolder } from '../../src/store/record/index.ts'
+import type { KeyObject } from 'node:crypto'
+import { type Disk, realDisk } from '../../src/store/record/log.ts'
 import { eachEvent, firstPlace, nextBatch, openSegment } from '../../src/store/record/scan.ts'
 import { MemoryShelf, random, smallRecord, temporaryFolder } from './record_fixture.ts'
 
@@ -25,21 +27,49 @@ test('a record that nobody touched is whole, also when it is verified again and 
   assert.equal(record.shelf.segment('orders/boot-2', 1)![5], 0)
 })
 
-test('every random change of a record is found', () => {
+test('a record with a crash in it, and a file that a disk failed, is whole too, and its changes are found as well', async () => {
+  const place = temporaryFolder()
+  const { folder, second, keeper, publicKey } = await smallRecord(place.path, false)
+  let full = false
+  const disk: Disk = { ...realDisk, write: (file, bytes, start, length) => { if (full) throw Object.assign(new Error('full'), { code: 'ENOSPC' }); return realDisk.write(file, bytes, start, length) } }
+  const recorder = openRecorder({ folder, writer: 'boot-3', disk, onHead: (head) => { if (head.state !== 'closed') void keeper.take(head) }, freeBytesMin: 0 })
+  const session = recorder.session('a', 'orders')
+  session.append('opened', '{}')
+  await session.durable('disk')
+  full = true
+  session.append('asked', '{}')
+  assert.throws(() => { void session.append('asked', '{}'); void session.append('asked', 'x'.repeat(300_000)) }, { code: 'RECORD_FAILED' })
+  full = false
+  while (recorder.failure !== null) await new Promise((resolve) => setTimeout(resolve, 50))
+  session.append('asked', '{}')
+  await session.durable('disk')
+  await recorder.close()
+  assert.equal((await recoverRecordings(place.path, keeper)).length, 1)
+  await keeper.close()
+  const shelf = MemoryShelf.of(new FolderShelf(folder, second))
+  assert.deepEqual(verify(shelf, publicKey).bad, [])
+  assert.deepEqual(verify(shelf, publicKey).unsealed, [])
+  changeAtRandom(shelf, publicKey, MUTATIONS / 10)
+  place.remove()
+})
+
+test('every random change of a record is found', () => { assert.equal(changeAtRandom(record.shelf, record.publicKey, MUTATIONS), MUTATORS.length) })
+
+function changeAtRandom(shelf: MemoryShelf, publicKey: KeyObject, rounds: number): number {
   const below = random(SEED)
   const counts = new Map<string, number>()
-  for (let round = 0; round < MUTATIONS; round++) {
-    const spoilt = record.shelf.copy()
+  for (let round = 0; round < rounds; round++) {
+    const spoilt = shelf.copy()
     const what = MUTATORS[below(MUTATORS.length)]!
     const done = what(spoilt, below)
     if (done === null) { round--; continue }
     counts.set(what.name, (counts.get(what.name) ?? 0) + 1)
-    const found = verify(spoilt, record.publicKey)
+    const found = verify(spoilt, publicKey)
     assert.equal(found.ok, false, `seed ${SEED}, round ${round}: ${what.name} ${done} was not found`)
     assert.ok(found.bad[0]!.why.length > 0)
   }
-  assert.equal(counts.size, MUTATORS.length)
-})
+  return counts.size
+}
 
 type Below = (below: number) => number
 type Mutator = (shelf: MemoryShelf, below: Below) => string | null

@@ -35,7 +35,7 @@ export interface SegmentHeader {
   readonly segment: number
   readonly madeAtMs: number
   readonly previous: Point | null
-  /** Writing or syncing the earlier segment failed: what it holds behind `previous` is not to be trusted. */
+  /** The disk failed the earlier segment and it could not be cut back to `previous`: what it holds behind it is not to be trusted. */
   readonly afterFailure: boolean
 }
 

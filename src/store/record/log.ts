@@ -1,7 +1,7 @@
 // One append-only log of one worker and resource, shared by many sessions: frames gather in a batch, a batch is one hash and one
 // write, and a sync is shared by all who wait for it. A file that failed once is never written to again: what was not written yet
 // goes to a new segment when the disk is well. It must never say that something is durable which is not.
-import { closeSync, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { RecordFailed } from '../../core/errors.ts'
 import { Batch } from './batch.ts'
@@ -78,6 +78,10 @@ export class Log {
   #missed = 0
   /** A sync of the present file failed: a second one that succeeds would prove nothing. */
   #distrusted = false
+  /** The file being left may hold more than is certain. */
+  #doubt = false
+  /** The present file has no head yet, and nothing but its header. */
+  #beginning = false
   #syncedAtMs: number
   #stalled = false
 
@@ -86,7 +90,7 @@ export class Log {
     this.#path = join(parts.folder, parts.resource, parts.writer)
     this.#syncedAtMs = parts.nowMs()
     // A log that can't begin is kept, failed: it begins when the disk is well.
-    try { this.#guarded(() => { this.#open(false) }) } catch { /* `failure` says it */ }
+    try { this.#guarded(() => { this.#open() }) } catch { /* `failure` says it */ }
   }
   get failure(): string | null { return this.#failure }
   get written(): number { return this.#written }
@@ -224,7 +228,7 @@ export class Log {
     const missed = this.#missed
     this.#failure = null
     this.#guarded(() => {
-      this.#open(true)
+      this.#open()
       const first = new Batch(BATCH_BYTES)
       const nowMs = this.#p.nowMs()
       const note = JSON.stringify({ what: 'gap', why, missed })
@@ -255,12 +259,13 @@ export class Log {
     this.#file = -1
   }
 
-  #open(afterFailure: boolean): void {
+  #open(): void {
     const segment = this.#segment + 1
     mkdirSync(this.#path, { recursive: true, mode: 0o700 })
     const file = openSync(join(this.#path, segmentName(segment)), 'ax', 0o600)
     const previous = this.#safe?.point ?? null
-    const header = encodeHeader({ resource: this.#p.resource, writer: this.#p.writer, segment, madeAtMs: this.#p.nowMs(), previous, afterFailure })
+    const header = encodeHeader({ resource: this.#p.resource, writer: this.#p.writer, segment, madeAtMs: this.#p.nowMs(), previous, afterFailure: this.#doubt })
+    this.#beginning = true
     this.#segment = segment
     this.#file = file
     this.#distrusted = false
@@ -271,6 +276,8 @@ export class Log {
     this.#chain = header.hash
     this.#syncNow()
     for (const folder of [this.#path, join(this.#path, '..'), this.#p.folder]) syncFolder(folder)
+    this.#beginning = false
+    this.#doubt = false
     this.#safe = this.#end()
     this.#tell('open', true)
   }
@@ -281,8 +288,11 @@ export class Log {
     this.#syncNow()
     this.#settled(this.#written, this.#end())
     this.#tell('sealed', true)
-    closeSync(this.#file)
-    this.#open(false)
+    const left = this.#file
+    // Before anything can fail: the number of a closed file may soon be another's.
+    this.#file = -1
+    closeSync(left)
+    this.#open()
   }
   #write(batch: Batch): void {
     const bytes = batch.seal(this.#chain, this.#batches + 1)
@@ -321,18 +331,31 @@ export class Log {
       throw error instanceof RecordFailed ? error : new RecordFailed(this.#failure!, error)
     }
   }
+  /** Leaves the file as it was after its last whole batch, for certain; false when that is not to be had. */
+  #cutBack(): boolean {
+    if (this.#distrusted) return false
+    try {
+      const end = this.#end()
+      ftruncateSync(this.#file, end.bytes)
+      this.#p.disk.syncNow(this.#file)
+      this.#safe = end
+      this.#synced = this.#written
+      return true
+    } catch { return false }
+  }
+  #unbegin(): void {
+    this.#beginning = false
+    try {
+      unlinkSync(join(this.#path, segmentName(this.#segment)))
+      this.#segment--
+    } catch { this.#doubt = true }
+  }
   /** A write that failed can be cut off again; after a failed sync only what was synced before is certain. */
   #fail(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code ?? error.message
     this.#failure = `the record can't be written (${code})`
-    if (!this.#distrusted && this.#file >= 0) {
-      try {
-        const end = this.#end()
-        ftruncateSync(this.#file, end.bytes)
-        this.#p.disk.syncNow(this.#file)
-        if (end.bytes > 0) { this.#safe = end; this.#synced = this.#written }
-      } catch { /* then only what was synced before is certain */ }
-    }
+    if (this.#beginning) this.#unbegin()
+    else if (this.#file >= 0) this.#doubt = !this.#cutBack()
     if (this.#file >= 0 && !this.#syncing) closeQuietly(this.#file)
     this.#file = -1
     for (const waiter of this.#waiters.splice(0)) {

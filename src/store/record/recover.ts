@@ -1,5 +1,5 @@
 // After a crash: finds logs that nobody closed and nobody writes any more, cuts off a batch that is not whole, and has what is left
-// signed. Called before any worker runs. Reads only the segment of the last head and those behind it.
+// signed. Called before any worker runs, or for the writers of a worker that died: never for one that lives. Reads only the segment of the last head and those behind it.
 import { closeSync, fsyncSync, openSync, ftruncateSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HeadKeeper } from './keeper.ts'
@@ -9,11 +9,11 @@ import { FolderShelf } from './shelf.ts'
 
 export interface Recovered { readonly log: string; readonly segment: number; readonly batch: number; readonly cutBytes: number; readonly why: 'crash' | 'broken' }
 
-export async function recoverRecordings(data: string, keeper: HeadKeeper): Promise<Recovered[]> {
+export async function recoverRecordings(data: string, keeper: HeadKeeper, isGone: (writer: string) => boolean = () => true): Promise<Recovered[]> {
   const shelf = new FolderShelf(join(data, 'recordings'))
   const found: Recovered[] = []
   for (const log of shelf.logs()) {
-    if (keeper.isOver(log) || keeper.isOwn(log)) continue
+    if (keeper.isOver(log) || keeper.isOwn(log) || !isGone(log.slice(log.indexOf('/') + 1))) continue
     const recovered = await recoverLog(shelf, log, keeper)
     if (recovered !== null) found.push(recovered)
   }

@@ -17,7 +17,7 @@ const WORKER_STACK_MB = 64
 const WORKER_HEAP_MB = 2048
 const WORKER_QUEUE_MAX = 256
 
-/** One statement of a text. `start` and `length` are UTF-8 bytes and cover leading blanks and comments, not the semicolon. */
+/** One statement of a text. `start` and `length` are UTF-8 bytes and may cover leading comments, not the semicolon. */
 export interface Parsed { readonly node: Node; readonly start: number; readonly length: number }
 export interface Tree { readonly kind: 'tree'; readonly text: string; readonly statements: readonly Parsed[] }
 /** What the server would answer: `position` counts characters from 1 as its field P does, 0 when it has none. */
@@ -95,7 +95,7 @@ export function parseWith(library: Instance, text: string): Outcome {
   let outcome: Outcome
   if (failure !== 0) {
     const message = library.UTF8ToString(words[failure >> 2] ?? 0)
-    outcome = failureOf(message, words[(failure >> 2) + 4] ?? 0)
+    outcome = failureOf(message, library.UTF8ToString(words[(failure >> 2) + 1] ?? 0), words[(failure >> 2) + 4] ?? 0)
   } else {
     outcome = treeOf(text, bytes, library.UTF8ToString(tree))
   }
@@ -139,8 +139,9 @@ const CODES: readonly (readonly [RegExp, string])[] = [
   [/not (yet )?(supported|implemented)|is not supported/, '0A000'],
   [/^out of memory/, '53200'],
 ]
-function failureOf(message: string, position: number): Outcome {
-  const code = CODES.find(([pattern]) => pattern.test(message))?.[1] ?? '42601'
+function failureOf(message: string, routine: string, position: number): Outcome {
+  // The same words in U&'' are a plain syntax error.
+  const code = routine === 'str_udeescape' ? '42601' : CODES.find(([pattern]) => pattern.test(message))?.[1] ?? '42601'
   if (code === '54001' || code === '53200') return { kind: 'refused', reason: 'the statement is too deeply nested to be read' }
   return { kind: 'syntax', message, code, position }
 }

@@ -35,11 +35,10 @@ export function resolveName(name: RangeVar, catalog: Catalog, context: NameConte
 function resolveIn(schema: string, name: string, catalog: Catalog, context: NameContext | null): Resolved {
   if (isTemporarySchema(schema)) {
     if (context === null) return { kind: 'unresolved', why: 'temporary relations are not known here' }
-    const temporary = context.temporary.get(name)
-    if (temporary !== undefined) return { kind: 'relation', relation: temporary }
-    // pg_temp_3 may be another session's; only pg_temp is surely ours.
+    // pg_temp_3 may be another session's; only pg_temp, and what the path has, is surely ours.
     if (schema !== 'pg_temp' && !context.searchPath.includes(schema)) return { kind: 'unresolved', why: 'a temporary schema is named by number' }
-    return { kind: 'missing' }
+    const temporary = context.temporary.get(name)
+    return temporary === undefined ? { kind: 'missing' } : { kind: 'relation', relation: temporary }
   }
   const relation = catalog.byName.get(`${schema}.${name}`) ?? null
   if (isSystemSchema(schema)) {

@@ -50,11 +50,18 @@ export function requires(ports: ApiPorts, access: Access): MiddlewareHandler<Api
 
 export function mayCall(caller: Caller, access: Access): boolean {
   switch (access) {
-    case 'anyone': case 'token': return true
-    case 'person': return caller.boundTo === null
-    case 'admin': return caller.admin
-    case 'auditor': return caller.auditor
-    case 'officer': case 'scraper': return caller.admin || caller.auditor
+    case 'anyone':
+    case 'token':
+      return true
+    case 'person':
+      return caller.boundTo === null
+    case 'admin':
+      return caller.admin
+    case 'auditor':
+      return caller.auditor
+    case 'officer':
+    case 'scraper':
+      return caller.admin || caller.auditor
   }
 }
 
@@ -129,7 +136,8 @@ function refuseForeignOrigin(c: ApiContext): void {
   const site = c.req.header('sec-fetch-site')
   const ownOrigin = origin !== undefined && URL.canParse(origin) && new URL(origin).host === c.req.header('host')
   const ownSite = site === undefined || site === 'same-origin' || (site === 'none' && SAFE_METHODS.has(c.req.method))
-  if (!ownSite || (!ownOrigin && (origin !== undefined || !SAFE_METHODS.has(c.req.method)))) throw new NotAllowed('this request did not come from the page of this gateway')
+  if (!ownSite || (!ownOrigin && (origin !== undefined || !SAFE_METHODS.has(c.req.method))))
+    throw new NotAllowed('this request did not come from the page of this gateway')
 }
 
 /** A proxy on this machine speaks for others, and says so. */
@@ -138,5 +146,7 @@ function isLocal(c: Context): boolean {
   try {
     const address = getConnInfo(c).remote.address ?? ''
     return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')
-  } catch { return false }
+  } catch {
+    return false
+  }
 }

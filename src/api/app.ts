@@ -41,16 +41,37 @@ export function makeApi(ports: ApiPorts, options: ApiOptions = {}): Api {
   })
   app.onError((error, c) => answerError(c, error, ports.failed))
   app.notFound((c) => c.json({ error: { code: 'NOT_FOUND', message: 'there is nothing here' } }, 404))
-  app.use(secureHeaders({
-    contentSecurityPolicy: {
-      defaultSrc: ["'none'"], scriptSrc: ["'self'"], styleSrc: ["'self'"], connectSrc: ["'self'"], imgSrc: ["'self'", 'data:'], formAction: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"],
-      requireTrustedTypesFor: ["'script'"], trustedTypes: ["'none'"],
-    },
-    xFrameOptions: 'DENY', referrerPolicy: 'no-referrer', crossOriginOpenerPolicy: 'same-origin', crossOriginResourcePolicy: 'same-origin',
-    permissionsPolicy: { camera: [], geolocation: [], microphone: [], payment: [], usb: [] },
-  }))
-  app.use(async (c, next) => { await next(); if (c.res.headers.get('cache-control') === null) c.header('cache-control', 'no-store') })
-  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: (c) => c.json({ error: { code: 'TOO_LARGE', message: `a request may have at most ${BODY_BYTES_MAX} bytes` } }, 413) }))
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        formAction: ["'none'"],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+        requireTrustedTypesFor: ["'script'"],
+        trustedTypes: ["'none'"],
+      },
+      xFrameOptions: 'DENY',
+      referrerPolicy: 'no-referrer',
+      crossOriginOpenerPolicy: 'same-origin',
+      crossOriginResourcePolicy: 'same-origin',
+      permissionsPolicy: { camera: [], geolocation: [], microphone: [], payment: [], usb: [] },
+    }),
+  )
+  app.use(async (c, next) => {
+    await next()
+    if (c.res.headers.get('cache-control') === null) c.header('cache-control', 'no-store')
+  })
+  app.use(
+    bodyLimit({
+      maxSize: BODY_BYTES_MAX,
+      onError: (c) => c.json({ error: { code: 'TOO_LARGE', message: `a request may have at most ${BODY_BYTES_MAX} bytes` } }, 413),
+    }),
+  )
 
   const api: Api = { app, ports, accesses: new Map() }
   for (const noun of [gateway, whoami, resources, tokens, reviews, sessions, policies, audit, secrets, identity, operation, page]) noun(api)

@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { SluiceError } from '../core/errors.ts'
-import { ReviewRefused, type ReviewRefusal } from '../store/reviews.ts'
+import { ReviewRefused, type ReviewRefusal } from '../store/review_text.ts'
 
 const STATUSES: Readonly<Record<string, ContentfulStatusCode>> = {
   NOT_AUTHENTICATED: 401, NOT_ALLOWED: 403, NO_SUCH_RESOURCE: 404, NOT_FOUND: 404, CONFLICT: 409, CONFIG_INVALID: 400, MALFORMED: 400, TOO_LARGE: 413,

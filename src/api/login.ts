@@ -20,7 +20,15 @@ const PROVIDER_TIMEOUT_SECONDS = 10
 const NEXT_PATTERN = /^\/(?:reviews\/[A-Za-z0-9_-]{1,64})?$/
 
 /** What the browser carries to the provider and back, sealed. */
-interface Attempt { readonly issuer: string; readonly state: string; readonly nonce: string; readonly verifier: string; readonly next: string; readonly redirect: string; readonly untilMs: number }
+interface Attempt {
+  readonly issuer: string
+  readonly state: string
+  readonly nonce: string
+  readonly verifier: string
+  readonly next: string
+  readonly redirect: string
+  readonly untilMs: number
+}
 
 export function login(api: Api, cookieKey: SealKey): void {
   const { ports } = api
@@ -29,7 +37,11 @@ export function login(api: Api, cookieKey: SealKey): void {
   const options = (c: ApiContext, maxAge: number) => ({ httpOnly: true, sameSite: 'Lax' as const, secure: isSecure(c), path: '/', maxAge })
 
   route(api, 'anyone', json({ method: 'get', path: '/login/issuers', summary: 'Where one may sign in' }, z.array(z.object({ name: z.string() }))), (c) =>
-    c.json(ports.facts().issuers.map(({ name }) => ({ name })), 200))
+    c.json(
+      ports.facts().issuers.map(({ name }) => ({ name })),
+      200,
+    ),
+  )
 
   const query = z.object({ issuer: z.string().max(256).optional(), next: z.string().max(256).optional() })
   route(api, 'anyone', other({ method: 'get', path: '/login', request: { query }, summary: 'Goes to the provider' }, 'text/html'), async (c) => {
@@ -42,13 +54,28 @@ export function login(api: Api, cookieKey: SealKey): void {
     if (issuer === undefined) return c.redirect('/?login=unknown-issuer')
     try {
       const attempt: Attempt = {
-        issuer: issuer.name, state: oidc.randomState(), nonce: oidc.randomNonce(), verifier: oidc.randomPKCECodeVerifier(), next: NEXT_PATTERN.test(next) ? next : '/',
-        redirect: `${own}/login/callback`, untilMs: ports.store.clock.nowMs() + ATTEMPT_MAX_MS,
+        issuer: issuer.name,
+        state: oidc.randomState(),
+        nonce: oidc.randomNonce(),
+        verifier: oidc.randomPKCECodeVerifier(),
+        next: NEXT_PATTERN.test(next) ? next : '/',
+        redirect: `${own}/login/callback`,
+        untilMs: ports.store.clock.nowMs() + ATTEMPT_MAX_MS,
       }
       const address = oidc.buildAuthorizationUrl(await discover(issuer), {
-        redirect_uri: attempt.redirect, scope: issuer.scopes.join(' '), state: attempt.state, nonce: attempt.nonce, code_challenge: await oidc.calculatePKCECodeChallenge(attempt.verifier), code_challenge_method: 'S256',
+        redirect_uri: attempt.redirect,
+        scope: issuer.scopes.join(' '),
+        state: attempt.state,
+        nonce: attempt.nonce,
+        code_challenge: await oidc.calculatePKCECodeChallenge(attempt.verifier),
+        code_challenge_method: 'S256',
       })
-      setCookie(c, attemptCookie(c), seal(cookieKey, 'login', Buffer.from(JSON.stringify(attempt))).bytes.toString('base64url'), options(c, ATTEMPT_MAX_MS / 1_000))
+      setCookie(
+        c,
+        attemptCookie(c),
+        seal(cookieKey, 'login', Buffer.from(JSON.stringify(attempt))).bytes.toString('base64url'),
+        options(c, ATTEMPT_MAX_MS / 1_000),
+      )
       return c.redirect(address.href)
     } catch (error) {
       ports.failed(error)
@@ -63,7 +90,12 @@ export function login(api: Api, cookieKey: SealKey): void {
     if (attempt === null || issuer === undefined) return c.redirect('/?login=too-late')
     try {
       const cookie = await signIn(ports, attempt, issuer, await discover(issuer), new URL(c.req.url).search)
-      setCookie(c, cookieName(isSecure(c), 'session'), cookie.secret, options(c, Math.max(1, Math.floor((cookie.expiresAtMs - ports.store.clock.nowMs()) / 1_000))))
+      setCookie(
+        c,
+        cookieName(isSecure(c), 'session'),
+        cookie.secret,
+        options(c, Math.max(1, Math.floor((cookie.expiresAtMs - ports.store.clock.nowMs()) / 1_000))),
+      )
       return c.redirect(attempt.next)
     } catch (error) {
       if (!(error instanceof NotAuthenticated)) ports.failed(error)
@@ -71,19 +103,31 @@ export function login(api: Api, cookieKey: SealKey): void {
     }
   })
 
-  route(api, 'person', json({ method: 'post', path: '/logout', summary: 'Ends the page\'s session' }, doneSchema), async (c) => {
+  route(api, 'person', json({ method: 'post', path: '/logout', summary: "Ends the page's session" }, doneSchema), async (c) => {
     const caller = c.get('caller')
     const { tokenId } = caller
-    if (caller.by === 'cookie' && tokenId !== null) await act(ports, caller, 'logout.web', tokenId, {}, () => ports.store.tokens.revoke(tokenId, caller.party, caller.party))
+    if (caller.by === 'cookie' && tokenId !== null)
+      await act(ports, caller, 'logout.web', tokenId, {}, () => ports.store.tokens.revoke(tokenId, caller.party, caller.party))
     deleteCookie(c, cookieName(isSecure(c), 'session'), options(c, 0))
     return c.json({ done: true as const }, 200)
   })
 }
 
-async function signIn(ports: ApiPorts, attempt: Attempt, issuer: WebIssuer, configuration: oidc.Configuration, search: string): Promise<{ secret: string; expiresAtMs: number }> {
-  const tokens = await oidc.authorizationCodeGrant(configuration, new URL(attempt.redirect + search), { pkceCodeVerifier: attempt.verifier, expectedState: attempt.state, expectedNonce: attempt.nonce, idTokenExpected: true })
+async function signIn(
+  ports: ApiPorts,
+  attempt: Attempt,
+  issuer: WebIssuer,
+  configuration: oidc.Configuration,
+  search: string,
+): Promise<{ secret: string; expiresAtMs: number }> {
+  const tokens = await oidc.authorizationCodeGrant(configuration, new URL(attempt.redirect + search), {
+    pkceCodeVerifier: attempt.verifier,
+    expectedState: attempt.state,
+    expectedNonce: attempt.nonce,
+    idTokenExpected: true,
+  })
   const identity = await ports.authenticate(tokens.id_token!)
-  if (identity.issuer !== issuer.name) throw new NotAuthenticated('the token is another issuer\'s')
+  if (identity.issuer !== issuer.name) throw new NotAuthenticated("the token is another issuer's")
   if (await ports.store.revocations.covering(identity)) throw new NotAuthenticated('access was revoked')
   await ports.adminEvent({ actor: partyOf(identity), action: 'login.web', subject: identity.subject, detail: {} })
   await ports.store.people.saw(identity)
@@ -95,7 +139,9 @@ function attemptOf(key: SealKey, cookie: string | undefined, nowMs: number): Att
   try {
     const attempt = JSON.parse(unseal([key], 'login', { keyId: key.id, bytes: Buffer.from(cookie, 'base64url') }).toString()) as Attempt
     return attempt.untilMs > nowMs ? attempt : null
-  } catch { return null }
+  } catch {
+    return null
+  }
 }
 
 /** One discovery for many sign-ins; a failed one is tried again after a while, however many ask. */
@@ -108,8 +154,10 @@ function discovery(): (issuer: WebIssuer) => Promise<oidc.Configuration> {
     const address = new URL(issuer.issuer)
     const plain = address.protocol === 'http:'
     if (plain && !['localhost', '127.0.0.1', '[::1]'].includes(address.hostname)) return Promise.reject(new Error('an issuer without TLS must be on loopback'))
-    const configuration = oidc.discovery(address, issuer.clientId, issuer.clientSecret ?? undefined, issuer.clientSecret === null ? oidc.None() : undefined,
-      { timeout: PROVIDER_TIMEOUT_SECONDS, ...(plain ? { execute: [oidc.allowInsecureRequests] } : {}) })
+    const configuration = oidc.discovery(address, issuer.clientId, issuer.clientSecret ?? undefined, issuer.clientSecret === null ? oidc.None() : undefined, {
+      timeout: PROVIDER_TIMEOUT_SECONDS,
+      ...(plain ? { execute: [oidc.allowInsecureRequests] } : {}),
+    })
     known.set(key, { untilMs: performance.now() + DISCOVERY_FRESH_MS, configuration })
     configuration.catch(() => known.set(key, { untilMs: performance.now() + DISCOVERY_RETRY_MS, configuration }))
     return configuration

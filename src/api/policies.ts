@@ -14,17 +14,34 @@ export function policies(api: Api): void {
     return c.json({ version: createHash('sha256').update(JSON.stringify(list)).digest('hex'), policies: [...list] }, 200)
   })
 
-  route(api, 'person', json({ method: 'post', path: '/api/policies/check', request: { body: body(policyCheckInput) }, summary: 'Errors of a policy text, with their lines' }, policyCheckSchema), async (c) => {
-    const errors = [...await ports.policies.check(c.req.valid('json').text)]
-    return c.json({ ok: errors.length === 0, errors }, 200)
-  })
+  route(
+    api,
+    'person',
+    json(
+      { method: 'post', path: '/api/policies/check', request: { body: body(policyCheckInput) }, summary: 'Errors of a policy text, with their lines' },
+      policyCheckSchema,
+    ),
+    async (c) => {
+      const errors = [...(await ports.policies.check(c.req.valid('json').text))]
+      return c.json({ ok: errors.length === 0, errors }, 200)
+    },
+  )
 
-  route(api, 'person', json({ method: 'post', path: '/api/policies/explain', request: { body: body(explainInput) }, summary: 'What would happen to a statement, and by which rule' }, z.unknown()), async (c) => {
-    const caller = c.get('caller')
-    const { resource, statement, as } = c.req.valid('json')
-    if (as !== undefined && !caller.admin && !caller.auditor) throw new NotAllowed('only admins and auditors of Sluice may ask this for somebody else')
-    const who: Identity = as === undefined ? caller.identity : { ...as, onBehalfOf: null, credentialHash: 'explain', tokenId: null, expiresAtMs: caller.identity.expiresAtMs }
-    if (!(await ports.grants(who)).some(({ name }) => name === resource)) throw new NoSuchResource(`no such resource, or none within reach: ${resource}`)
-    return c.json(await ports.policies.explain(who, resource, statement) as object, 200)
-  })
+  route(
+    api,
+    'person',
+    json(
+      { method: 'post', path: '/api/policies/explain', request: { body: body(explainInput) }, summary: 'What would happen to a statement, and by which rule' },
+      z.unknown(),
+    ),
+    async (c) => {
+      const caller = c.get('caller')
+      const { resource, statement, as } = c.req.valid('json')
+      if (as !== undefined && !caller.admin && !caller.auditor) throw new NotAllowed('only admins and auditors of Sluice may ask this for somebody else')
+      const who: Identity =
+        as === undefined ? caller.identity : { ...as, onBehalfOf: null, credentialHash: 'explain', tokenId: null, expiresAtMs: caller.identity.expiresAtMs }
+      if (!(await ports.grants(who)).some(({ name }) => name === resource)) throw new NoSuchResource(`no such resource, or none within reach: ${resource}`)
+      return c.json((await ports.policies.explain(who, resource, statement)) as object, 200)
+    },
+  )
 }

@@ -12,39 +12,62 @@ export function resources(api: Api): void {
   const { ports } = api
   const path = '/api/resources/{name}' as const
   const refuseDeclaredInFile = (name: string) => {
-    if (ports.facts().resources.some((resource) => resource.name === name && resource.origin === 'file')) throw new SluiceError('CONFLICT', `${name} is declared in the gateway's file: change it there`)
+    if (ports.facts().resources.some((resource) => resource.name === name && resource.origin === 'file'))
+      throw new SluiceError('CONFLICT', `${name} is declared in the gateway's file: change it there`)
   }
   const view = ({ name, body: declared, version, changedAtMs, changedBy }: StoredObject) => ({ name, body: declared, version, changedAtMs, changedBy })
 
-  route(api, 'person', json({ method: 'get', path: '/api/resources', summary: 'What you may reach, how, what is masked there and what needs a review' }, z.array(grantSchema)), async (c) =>
-    c.json([...await ports.grants(c.get('caller').identity)], 200))
+  route(
+    api,
+    'person',
+    json({ method: 'get', path: '/api/resources', summary: 'What you may reach, how, what is masked there and what needs a review' }, z.array(grantSchema)),
+    async (c) => c.json([...(await ports.grants(c.get('caller').identity))], 200),
+  )
 
-  route(api, 'admin', json({ method: 'get', path, request: { params: nameParameter }, summary: 'A registered resource as declared' }, storedObjectSchema), async (c) => {
-    const stored = await ports.store.objects.get('resource', c.req.valid('param').name)
-    if (stored === null) throw new NotFound('registered resource')
-    return c.json(view(stored), 200)
-  })
+  route(
+    api,
+    'admin',
+    json({ method: 'get', path, request: { params: nameParameter }, summary: 'A registered resource as declared' }, storedObjectSchema),
+    async (c) => {
+      const stored = await ports.store.objects.get('resource', c.req.valid('param').name)
+      if (stored === null) throw new NotFound('registered resource')
+      return c.json(view(stored), 200)
+    },
+  )
 
-  route(api, 'admin', json({ method: 'put', path, request: { params: nameParameter, body: body(resourceInput) }, summary: 'Register or change a resource' }, storedObjectSchema), async (c) => {
-    const { name } = c.req.valid('param')
-    const input = c.req.valid('json')
-    refuseDeclaredInFile(name)
-    await ports.checkResource(name, input.body)
-    const caller = c.get('caller')
-    const stored = await act(ports, caller, 'resource.put', name, { version: input.version }, () => ports.store.objects.put('resource', name, input.body, input.version, caller.party))
-    return c.json(view(stored), 200)
-  })
+  route(
+    api,
+    'admin',
+    json({ method: 'put', path, request: { params: nameParameter, body: body(resourceInput) }, summary: 'Register or change a resource' }, storedObjectSchema),
+    async (c) => {
+      const { name } = c.req.valid('param')
+      const input = c.req.valid('json')
+      refuseDeclaredInFile(name)
+      await ports.checkResource(name, input.body)
+      const caller = c.get('caller')
+      const stored = await act(ports, caller, 'resource.put', name, { version: input.version }, () =>
+        ports.store.objects.put('resource', name, input.body, input.version, caller.party),
+      )
+      return c.json(view(stored), 200)
+    },
+  )
 
   route(api, 'admin', json({ method: 'delete', path, request: { params: nameParameter }, summary: 'Remove a registered resource' }, doneSchema), async (c) => {
     const { name } = c.req.valid('param')
     refuseDeclaredInFile(name)
-    if (!await act(ports, c.get('caller'), 'resource.remove', name, {}, () => ports.store.objects.remove('resource', name))) throw new NotFound('registered resource')
+    if (!(await act(ports, c.get('caller'), 'resource.remove', name, {}, () => ports.store.objects.remove('resource', name))))
+      throw new NotFound('registered resource')
     return c.json({ done: true as const }, 200)
   })
 
-  route(api, 'admin', json({ method: 'post', path: '/api/resources/{name}/test', request: { params: nameParameter }, summary: 'Dial a resource and log in' }, testSchema), async (c) => {
-    const { name } = c.req.valid('param')
-    if (!ports.facts().resources.some((resource) => resource.name === name)) throw new NotFound('resource')
-    return c.json(await act(ports, c.get('caller'), 'resource.test', name, {}, () => ports.testResource(name)), 200)
-  })
+  route(
+    api,
+    'admin',
+    json({ method: 'post', path: '/api/resources/{name}/test', request: { params: nameParameter }, summary: 'Dial a resource and log in' }, testSchema),
+    async (c) => {
+      const { name } = c.req.valid('param')
+      if (!ports.facts().resources.some((resource) => resource.name === name)) throw new NotFound('resource')
+      return c.json(await act(ports, c.get('caller'), 'resource.test', name, {}, () => ports.testResource(name)), 200)
+    },
+  )
 }

@@ -12,7 +12,9 @@ const KEEPALIVE_AFTER_MS = 10_000
 
 export type StoreAddress = { readonly url: string } | { readonly socket: string; readonly port: number; readonly user: string; readonly database: string }
 export type Value = string | number | boolean | null | Buffer | readonly string[]
-export interface Queries { query<Row>(text: string, values?: readonly Value[]): Promise<Row[]> }
+export interface Queries {
+  query<Row>(text: string, values?: readonly Value[]): Promise<Row[]>
+}
 export interface Database extends Queries {
   readonly address: StoreAddress
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>
@@ -23,21 +25,37 @@ export interface Database extends Queries {
 export class StoreFailed extends SluiceError {
   /** SQLSTATE, or the system's error code. */
   readonly state: string
-  constructor(state: string) { super('STORE_FAILED', `the control store failed (${state}); try again shortly`); this.state = state }
+  constructor(state: string) {
+    super('STORE_FAILED', `the control store failed (${state}); try again shortly`)
+    this.state = state
+  }
 }
 
 /** 8-byte integers here are times and counts, far below 2^53. */
-const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === 20 ? Number : pg.types.getTypeParser(oid, format as 'text')) } as pg.CustomTypesConfig
+const types = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === 20 ? Number : pg.types.getTypeParser(oid, format as 'text')),
+} as pg.CustomTypesConfig
 
 export function clientSettings(address: StoreAddress): pg.ClientConfig {
   const to = 'url' in address ? { connectionString: address.url } : { host: address.socket, port: address.port, user: address.user, database: address.database }
-  return { ...to, application_name: 'sluice', connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS, types }
+  return {
+    ...to,
+    application_name: 'sluice',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_AFTER_MS,
+    types,
+  }
 }
 
 export function openDatabase(address: StoreAddress): Database {
   const pool = new pg.Pool({
-    ...clientSettings(address), max: POOL_CONNECTIONS_MAX, idleTimeoutMillis: IDLE_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS, statement_timeout: QUERY_TIMEOUT_MS, allowExitOnIdle: true,
+    ...clientSettings(address),
+    max: POOL_CONNECTIONS_MAX,
+    idleTimeoutMillis: IDLE_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    statement_timeout: QUERY_TIMEOUT_MS,
+    allowExitOnIdle: true,
   })
   // An idle connection that breaks is replaced by the next query; without a listener it would end the process.
   pool.on('error', () => {})
@@ -52,11 +70,15 @@ export function openDatabase(address: StoreAddress): Database {
 async function run<Row>(to: pg.Pool | pg.PoolClient, text: string, values: readonly Value[] = []): Promise<Row[]> {
   try {
     return (await to.query(text, values as Value[])).rows as Row[]
-  } catch (error) { throw storeFailed(error) }
+  } catch (error) {
+    throw storeFailed(error)
+  }
 }
 
 async function transaction<T>(pool: pg.Pool, work: (queries: Queries) => Promise<T>): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => { throw storeFailed(error) })
+  const client = await pool.connect().catch((error: unknown) => {
+    throw storeFailed(error)
+  })
   let broken = false
   try {
     await run(client, 'BEGIN')
@@ -64,9 +86,13 @@ async function transaction<T>(pool: pg.Pool, work: (queries: Queries) => Promise
     await run(client, 'COMMIT')
     return result
   } catch (error) {
-    await client.query('ROLLBACK').catch(() => { broken = true })
+    await client.query('ROLLBACK').catch(() => {
+      broken = true
+    })
     throw error
-  } finally { client.release(broken) }
+  } finally {
+    client.release(broken)
+  }
 }
 
 export function storeFailed(error: unknown): StoreFailed {

@@ -26,19 +26,29 @@ export function writeKeyring(folder: string, keys: readonly SealKey[]): void {
   try {
     writeSync(file, keys.map(({ id, key }) => `${id} ${key.toString('base64')}\n`).join(''))
     fsyncSync(file)
-  } finally { closeSync(file) }
+  } finally {
+    closeSync(file)
+  }
   renameSync(`${path}.new`, path)
   const directory = openSync(dirname(path), 'r')
-  try { fsyncSync(directory) } finally { closeSync(directory) }
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
 }
 
 function parseKeys(text: string, path: string): SealKey[] {
-  const keys = text.split('\n').filter((line) => line !== '').map((line) => {
-    const [id, encoded, ...rest] = line.split(' ')
-    const key = Buffer.from(encoded ?? '', 'base64')
-    if (!/^[0-9a-f]{12}$/.test(id!) || key.length !== SEAL_KEY_BYTES || rest.length > 0) throw new SluiceError('KEY_INVALID', `${path} is damaged: restore it from its backup`)
-    return { id: id!, key }
-  })
+  const keys = text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [id, encoded, ...rest] = line.split(' ')
+      const key = Buffer.from(encoded ?? '', 'base64')
+      if (!/^[0-9a-f]{12}$/.test(id!) || key.length !== SEAL_KEY_BYTES || rest.length > 0)
+        throw new SluiceError('KEY_INVALID', `${path} is damaged: restore it from its backup`)
+      return { id: id!, key }
+    })
   if (keys.length === 0) throw new SluiceError('KEY_INVALID', `${path} is empty: restore it from its backup`)
   return keys
 }

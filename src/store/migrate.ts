@@ -11,13 +11,20 @@ const MIGRATIONS = new URL('./migrations/', import.meta.url)
 const LOCK = 0x736c75696365n
 const MIGRATION_TIMEOUT_MS = 300_000
 
-export interface Migration { readonly name: string; readonly sql: string; readonly hash: string }
+export interface Migration {
+  readonly name: string
+  readonly sql: string
+  readonly hash: string
+}
 
 export function readMigrations(folder: URL = MIGRATIONS): Migration[] {
-  return readdirSync(folder).filter((name) => name.endsWith('.sql')).sort().map((name) => {
-    const sql = readFileSync(new URL(name, folder), 'utf8')
-    return { name, sql, hash: createHash('sha256').update(sql).digest('hex') }
-  })
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.sql'))
+    .sort()
+    .map((name) => {
+      const sql = readFileSync(new URL(name, folder), 'utf8')
+      return { name, sql, hash: createHash('sha256').update(sql).digest('hex') }
+    })
 }
 
 /** Returns the names of what it applied. */
@@ -30,12 +37,18 @@ export async function migrate(address: StoreAddress, migrations: readonly Migrat
     return await applyMissing(client, migrations)
   } catch (error) {
     throw error instanceof SluiceError ? error : storeFailed(error)
-  } finally { await client.end().catch(() => {}) }
+  } finally {
+    await client.end().catch(() => {})
+  }
 }
 
 async function applyMissing(client: pg.Client, migrations: readonly Migration[]): Promise<string[]> {
-  await client.query('CREATE SCHEMA IF NOT EXISTS sluice; CREATE TABLE IF NOT EXISTS sluice.migrations (name text PRIMARY KEY, hash text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())')
-  const applied = new Map((await client.query<{ name: string; hash: string }>('SELECT name, hash FROM sluice.migrations')).rows.map((row) => [row.name, row.hash]))
+  await client.query(
+    'CREATE SCHEMA IF NOT EXISTS sluice; CREATE TABLE IF NOT EXISTS sluice.migrations (name text PRIMARY KEY, hash text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
+  )
+  const applied = new Map(
+    (await client.query<{ name: string; hash: string }>('SELECT name, hash FROM sluice.migrations')).rows.map((row) => [row.name, row.hash]),
+  )
   refuseForeign(applied, migrations)
   const done: string[] = []
   for (const migration of migrations) {
@@ -53,7 +66,8 @@ async function applyMissing(client: pg.Client, migrations: readonly Migration[])
 function refuseForeign(applied: ReadonlyMap<string, string>, migrations: readonly Migration[]): void {
   const known = new Map(migrations.map((migration) => [migration.name, migration.hash]))
   for (const [name, hash] of applied) {
-    if (!known.has(name)) throw new SluiceError('STORE_NEWER', `the control store has migration ${name}, which this version of Sluice does not know: start the newer version`)
+    if (!known.has(name))
+      throw new SluiceError('STORE_NEWER', `the control store has migration ${name}, which this version of Sluice does not know: start the newer version`)
     if (known.get(name) !== hash) throw new SluiceError('STORE_ALTERED', `migration ${name} was applied with another text than this version's`)
   }
 }

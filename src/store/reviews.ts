@@ -3,39 +3,40 @@
 // Nothing here ever approves: only `decide`, by a person who is no party and is in a group it is addressed to, when they decide
 // and again when it is released.
 import { randomBytes } from 'node:crypto'
-import { SluiceError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import type { ReviewRequest, ReviewState } from '../core/review.ts'
 import type { Clock } from './clock.ts'
 import type { Database, Queries } from './database.ts'
 import { fromRow, fromSummaryRow, mayNotDecide, partyOf, type ReviewRow, type ReviewSummary, type StoredReview, SUMMARY_COLUMNS } from './review_rows.ts'
+import { checkedComment, checkedText, ReviewRefused, summaryOf } from './review_text.ts'
 
-export const REVIEW_TEXT_BYTES_MAX = 1_048_576
-export const REVIEW_PARAMETERS_MAX = 65_535
-export const REVIEW_COMMENT_CHARACTERS_MAX = 2_000
 /** Of one requester, over all gateways. */
 export const REVIEWS_WAITING_MAX = 20
 export const REVIEWS_PER_MINUTE_MAX = 60
 export const REVIEW_LIST_MAX = 500
-export const REVIEW_SUMMARY_CHARACTERS = 300
 const MINUTE_MS = 60_000
-
-export type ReviewRefusal = 'too-many' | 'too-large' | 'no-such-review' | 'not-yours' | 'not-waiting' | 'not-approved' | 'expired' | 'changed' | 'reviewer-left'
-/** The text is for whoever asked: requester or reviewer. */
-export class ReviewRefused extends SluiceError {
-  readonly refusal: ReviewRefusal
-  constructor(refusal: ReviewRefusal, message: string) { super('REVIEW_REFUSED', message); this.refusal = refusal }
-}
 
 /** A further check of the approver at release, e.g. against groups that the configuration gives. */
 export type StillReviewer = (approver: { issuer: string; subject: string }, review: StoredReview) => boolean | Promise<boolean>
-export interface ReviewFilter { readonly states?: readonly ReviewState[]; readonly resource?: string; readonly limit?: number }
-export interface ReviewStep { readonly atMs: number; readonly state: ReviewState; readonly actor: string; readonly note: string | null }
+export interface ReviewFilter {
+  readonly states?: readonly ReviewState[]
+  readonly resource?: string
+  readonly limit?: number
+}
+export interface ReviewStep {
+  readonly atMs: number
+  readonly state: ReviewState
+  readonly actor: string
+  readonly note: string | null
+}
 
 export class Reviews {
   readonly #database: Database
   readonly #clock: Clock
-  constructor(database: Database, clock: Clock) { this.#database = database; this.#clock = clock }
+  constructor(database: Database, clock: Clock) {
+    this.#database = database
+    this.#clock = clock
+  }
 
   /** `instance` is the gateway that holds the client; null with `wait: refuse`, whose grant outlives it. Identical waiting requests of `refuse` are one. */
   async create(request: ReviewRequest, instance: number | null): Promise<StoredReview & { readonly merged: boolean }> {
@@ -53,9 +54,30 @@ export class Reviews {
         `INSERT INTO sluice.reviews (id, wait, instance, session, run, kind, resource, database, requester, on_behalf_of, party, parties, rule, reason, shown, summary, text_lines, text_characters, binding,
            reviewer_groups, reviewer_users, within_ms, created_ms, expires_ms)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, n, n + $22::bigint FROM sluice.now_ms($23) n RETURNING *`,
-        [randomBytes(9).toString('base64url'), request.terms.wait, hold ? instance : null, request.session, request.run, request.kind, request.resource, request.database,
-          request.requester, request.onBehalfOf, party, request.parties, request.rule, request.reason, shown, ...summaryOf(request.text), request.binding,
-          request.terms.reviewers.groups, request.terms.reviewers.users, request.terms.withinMs, this.#clock.nowMs()])
+        [
+          randomBytes(9).toString('base64url'),
+          request.terms.wait,
+          hold ? instance : null,
+          request.session,
+          request.run,
+          request.kind,
+          request.resource,
+          request.database,
+          request.requester,
+          request.onBehalfOf,
+          party,
+          request.parties,
+          request.rule,
+          request.reason,
+          shown,
+          ...summaryOf(request.text),
+          request.binding,
+          request.terms.reviewers.groups,
+          request.terms.reviewers.users,
+          request.terms.withinMs,
+          this.#clock.nowMs(),
+        ],
+      )
       return { ...fromRow(row!), merged: false }
     })
   }
@@ -72,7 +94,8 @@ export class Reviews {
          ended_ms = CASE WHEN $2 = 'denied' THEN n END, expires_ms = CASE WHEN $2 = 'approved' AND r.wait = 'refuse' THEN n + r.within_ms ELSE r.expires_ms END
        FROM sluice.now_ms($6) n WHERE r.id = $1 AND r.state = 'waiting' AND r.expires_ms > n
          AND ${reviewerStands('$3', '$4')} RETURNING r.*`,
-      [id, decision === 'approve' ? 'approved' : 'denied', approver.issuer, approver.subject, said, this.#clock.nowMs()])
+      [id, decision === 'approve' ? 'approved' : 'denied', approver.issuer, approver.subject, said, this.#clock.nowMs()],
+    )
     if (row !== undefined) return fromRow(row)
     throw await this.#whyNot(id, 'waiting')
   }
@@ -85,8 +108,12 @@ export class Reviews {
       await this.cancel(id, 'what would run is no longer what was approved')
       throw new ReviewRefused('changed', 'what would run now is not what was approved: the statement, its parameters, the session or the policy changed')
     }
-    if (review.state === 'approved' && !(await stillReviewer({ issuer: review.decidedByIssuer!, subject: review.decidedBy! }, review))) return this.#leftGroup(id)
-    const [row] = await this.#use(`r.id = $2 AND r.binding = $3 AND (r.wait = 'refuse' OR EXISTS (SELECT 1 FROM sluice.instances i WHERE i.number = r.instance AND i.ended_ms IS NULL))`, [id, binding])
+    if (review.state === 'approved' && !(await stillReviewer({ issuer: review.decidedByIssuer!, subject: review.decidedBy! }, review)))
+      return this.#leftGroup(id)
+    const [row] = await this.#use(
+      `r.id = $2 AND r.binding = $3 AND (r.wait = 'refuse' OR EXISTS (SELECT 1 FROM sluice.instances i WHERE i.number = r.instance AND i.ended_ms IS NULL))`,
+      [id, binding],
+    )
     if (row !== undefined) return fromRow(row)
     throw await this.#whyNot(id, 'approved')
   }
@@ -95,9 +122,14 @@ export class Reviews {
   async redeem(parties: readonly string[], resource: string, binding: string, stillReviewer: StillReviewer = () => true): Promise<StoredReview | null> {
     const grants = await this.#database.query<ReviewRow>(
       "SELECT * FROM sluice.reviews WHERE binding = $1 AND party = $2 AND resource = $3 AND parties = $4 AND wait = 'refuse' AND state = 'approved' ORDER BY created_ms LIMIT 20",
-      [binding, parties[0] ?? '', resource, parties])
+      [binding, parties[0] ?? '', resource, parties],
+    )
     for (const grant of grants.map(fromRow)) {
-      try { return await this.release(grant.id, binding, stillReviewer) } catch (error) { if (!(error instanceof ReviewRefused)) throw error }
+      try {
+        return await this.release(grant.id, binding, stillReviewer)
+      } catch (error) {
+        if (!(error instanceof ReviewRefused)) throw error
+      }
     }
     return null
   }
@@ -105,7 +137,9 @@ export class Reviews {
   /** The client left, the session ended, the requester gave up. Harmless on an ended review. */
   async cancel(id: string, why: string): Promise<StoredReview | null> {
     const [row] = await this.#database.query<ReviewRow>(
-      "UPDATE sluice.reviews SET state = 'cancelled', ended_ms = sluice.now_ms($2), ended_why = $3 WHERE id = $1 AND state IN ('waiting', 'approved') RETURNING *", [id, this.#clock.nowMs(), why])
+      "UPDATE sluice.reviews SET state = 'cancelled', ended_ms = sluice.now_ms($2), ended_why = $3 WHERE id = $1 AND state IN ('waiting', 'approved') RETURNING *",
+      [id, this.#clock.nowMs(), why],
+    )
     return row === undefined ? null : fromRow(row)
   }
 
@@ -119,7 +153,9 @@ export class Reviews {
          SELECT id FROM sluice.reviews o WHERE o.state IN ('waiting', 'approved') AND (o.expires_ms <= sluice.now_ms($1)
            OR (o.wait = 'hold' AND NOT EXISTS (SELECT 1 FROM sluice.instances i WHERE i.number = o.instance AND i.ended_ms IS NULL)))
          FOR UPDATE SKIP LOCKED)
-       RETURNING r.*`, [this.#clock.nowMs()])
+       RETURNING r.*`,
+      [this.#clock.nowMs()],
+    )
     return rows.map(fromRow)
   }
 
@@ -138,7 +174,15 @@ export class Reviews {
     const rows = await this.#database.query<ReviewRow>(
       `SELECT ${SUMMARY_COLUMNS} FROM sluice.reviews WHERE (reviewer_groups && $1 OR $2 = ANY(reviewer_users) OR $3 = ANY(parties))
          AND (cardinality($4::text[]) = 0 OR state = ANY($4)) AND ($5::text IS NULL OR resource = $5) ORDER BY created_ms DESC, id LIMIT $6`,
-      [identity.groups, identity.subject, partyOf(identity), filter.states ?? [], filter.resource ?? null, Math.min(filter.limit ?? REVIEW_LIST_MAX, REVIEW_LIST_MAX)])
+      [
+        identity.groups,
+        identity.subject,
+        partyOf(identity),
+        filter.states ?? [],
+        filter.resource ?? null,
+        Math.min(filter.limit ?? REVIEW_LIST_MAX, REVIEW_LIST_MAX),
+      ],
+    )
     return rows.map(fromSummaryRow)
   }
 
@@ -150,7 +194,9 @@ export class Reviews {
   #use(condition: string, values: readonly string[]): Promise<ReviewRow[]> {
     return this.#database.query<ReviewRow>(
       `UPDATE sluice.reviews r SET state = 'used', ended_ms = n FROM sluice.now_ms($1) n
-       WHERE r.state = 'approved' AND r.expires_ms > n AND ${reviewerStands('r.decided_issuer', 'r.decided_by')} AND ${condition} RETURNING r.*`, [this.#clock.nowMs(), ...values])
+       WHERE r.state = 'approved' AND r.expires_ms > n AND ${reviewerStands('r.decided_issuer', 'r.decided_by')} AND ${condition} RETURNING r.*`,
+      [this.#clock.nowMs(), ...values],
+    )
   }
 
   async #leftGroup(id: string): Promise<never> {
@@ -161,54 +207,51 @@ export class Reviews {
   async #whyNot(id: string, wanted: 'waiting' | 'approved'): Promise<ReviewRefused> {
     const review = await this.get(id)
     if (review === null) return noSuchReview()
-    if (review.expiresAtMs <= this.#clock.nowMs() && (review.state === 'waiting' || review.state === 'approved')) return new ReviewRefused('expired', 'the review has expired')
+    if (review.expiresAtMs <= this.#clock.nowMs() && (review.state === 'waiting' || review.state === 'approved'))
+      return new ReviewRefused('expired', 'the review has expired')
     if (review.state === 'approved' && wanted === 'approved') return this.#leftGroup(id).catch((refused: unknown) => refused as ReviewRefused)
     if (review.state === 'waiting' && wanted === 'waiting') return new ReviewRefused('not-yours', 'you are no longer a reviewer of this')
-    const words = { waiting: 'nobody has decided yet', approved: 'it was approved already', denied: 'it was denied', expired: 'it has expired', cancelled: 'it was cancelled', used: 'it was used already' }
+    const words = {
+      waiting: 'nobody has decided yet',
+      approved: 'it was approved already',
+      denied: 'it was denied',
+      expired: 'it has expired',
+      cancelled: 'it was cancelled',
+      used: 'it was used already',
+    }
     return new ReviewRefused(wanted === 'waiting' ? 'not-waiting' : 'not-approved', `the review is over: ${words[review.state]}`)
   }
 
   async #waiting(queries: Queries, party: string, request: ReviewRequest): Promise<StoredReview | null> {
     const [row] = await queries.query<ReviewRow>(
       `SELECT * FROM sluice.reviews WHERE party = $1 AND resource = $2 AND binding = $3 AND wait = 'refuse' AND state = 'waiting' AND expires_ms > sluice.now_ms($4)`,
-      [party, request.resource, request.binding, this.#clock.nowMs()])
+      [party, request.resource, request.binding, this.#clock.nowMs()],
+    )
     return row === undefined ? null : fromRow(row)
   }
 
   async #refuseTooMany(queries: Queries, party: string): Promise<void> {
     const now = this.#clock.nowMs()
     // One that ran out a moment ago and was not swept yet would stand in the way of its successor (reviews_merged).
-    await queries.query("UPDATE sluice.reviews SET state = 'expired', ended_ms = sluice.now_ms($2), ended_why = 'nobody decided or used it in time' WHERE party = $1 AND state = 'waiting' AND expires_ms <= sluice.now_ms($2)", [party, now])
+    await queries.query(
+      "UPDATE sluice.reviews SET state = 'expired', ended_ms = sluice.now_ms($2), ended_why = 'nobody decided or used it in time' WHERE party = $1 AND state = 'waiting' AND expires_ms <= sluice.now_ms($2)",
+      [party, now],
+    )
     const [count] = await queries.query<{ waiting: number; recent: number }>(
       "SELECT count(*) FILTER (WHERE state = 'waiting') AS waiting, count(*) FILTER (WHERE created_ms > sluice.now_ms($2) - $3) AS recent FROM sluice.reviews WHERE party = $1 AND (state = 'waiting' OR created_ms > sluice.now_ms($2) - $3)",
-      [party, now, MINUTE_MS])
-    if (count!.waiting >= REVIEWS_WAITING_MAX) throw new ReviewRefused('too-many', `${REVIEWS_WAITING_MAX} reviews of yours wait already: wait for a decision first`)
+      [party, now, MINUTE_MS],
+    )
+    if (count!.waiting >= REVIEWS_WAITING_MAX)
+      throw new ReviewRefused('too-many', `${REVIEWS_WAITING_MAX} reviews of yours wait already: wait for a decision first`)
     if (count!.recent >= REVIEWS_PER_MINUTE_MAX) throw new ReviewRefused('too-many', `more than ${REVIEWS_PER_MINUTE_MAX} reviews in a minute: try again later`)
   }
 }
 
 /** Not revoked, and by their latest credential a person to whom the review is addressed. */
-const reviewerStands = (issuer: string, subject: string) => `NOT EXISTS (SELECT 1 FROM sluice.revocations v WHERE v.kind = 'subject' AND v.value = ${issuer}::text || ' ' || ${subject}::text)
+const reviewerStands = (
+  issuer: string,
+  subject: string,
+) => `NOT EXISTS (SELECT 1 FROM sluice.revocations v WHERE v.kind = 'subject' AND v.value = ${issuer}::text || ' ' || ${subject}::text)
   AND EXISTS (SELECT 1 FROM sluice.people p WHERE p.issuer = ${issuer} AND p.subject = ${subject} AND NOT p.agent AND (p.groups && r.reviewer_groups OR p.subject = ANY (r.reviewer_users)))`
 
 const noSuchReview = () => new ReviewRefused('no-such-review', 'there is no such review')
-
-function summaryOf(text: string): [string, number, number] {
-  let lines = 1
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines++
-  return [JSON.stringify(text.slice(0, REVIEW_SUMMARY_CHARACTERS)), lines, [...text].length]
-}
-
-function checkedText(request: ReviewRequest): string {
-  if (request.parameters.length > REVIEW_PARAMETERS_MAX) throw tooLarge()
-  const shown = JSON.stringify({ text: request.text, parameters: request.parameters })
-  if (Buffer.byteLength(shown) > REVIEW_TEXT_BYTES_MAX) throw tooLarge()
-  return shown
-}
-const tooLarge = () => new ReviewRefused('too-large', `what a person must read may have at most ${REVIEW_TEXT_BYTES_MAX} bytes`)
-
-function checkedComment(comment: string | null): string | null {
-  if (comment === null || comment.trim() === '') return null
-  if (comment.length > REVIEW_COMMENT_CHARACTERS_MAX || comment.includes('\0')) throw new ReviewRefused('too-large', `a comment may have at most ${REVIEW_COMMENT_CHARACTERS_MAX} characters`)
-  return comment
-}

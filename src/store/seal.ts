@@ -9,13 +9,25 @@ const TAG_BYTES = 16
 export const SEAL_KEY_BYTES = 32
 export const SECRET_BYTES_MAX = 65_536
 
-export interface SealKey { readonly id: string; readonly key: Buffer }
-export interface Sealed { readonly keyId: string; readonly bytes: Buffer }
+export interface SealKey {
+  readonly id: string
+  readonly key: Buffer
+}
+export interface Sealed {
+  readonly keyId: string
+  readonly bytes: Buffer
+}
 
 /** Neither the value nor why it failed to open: the two are the same to whoever tries. */
-export class SealBroken extends SluiceError { constructor(name: string) { super('SEAL_BROKEN', `the sealed secret ${name} does not open with this gateway's key`, { public: false }) } }
+export class SealBroken extends SluiceError {
+  constructor(name: string) {
+    super('SEAL_BROKEN', `the sealed secret ${name} does not open with this gateway's key`, { public: false })
+  }
+}
 
-export function newSealKey(): SealKey { return { id: randomBytes(6).toString('hex'), key: randomBytes(SEAL_KEY_BYTES) } }
+export function newSealKey(): SealKey {
+  return { id: randomBytes(6).toString('hex'), key: randomBytes(SEAL_KEY_BYTES) }
+}
 
 export function seal(key: SealKey, name: string, secret: Buffer): Sealed {
   if (secret.length > SECRET_BYTES_MAX) throw new SluiceError('TOO_LARGE', `a secret may have at most ${SECRET_BYTES_MAX} bytes`)
@@ -34,8 +46,12 @@ export function unseal(keys: readonly SealKey[], name: string, sealed: Sealed): 
     const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(1, 1 + NONCE_BYTES), { authTagLength: TAG_BYTES }).setAAD(context(key.id, name))
     decipher.setAuthTag(bytes.subarray(end))
     return Buffer.concat([decipher.update(bytes.subarray(1 + NONCE_BYTES, end)), decipher.final()])
-  } catch { throw new SealBroken(name) }
+  } catch {
+    throw new SealBroken(name)
+  }
 }
 
 /** Lengths first: no two pairs of id and name give the same bytes. */
-function context(keyId: string, name: string): Buffer { return Buffer.from(JSON.stringify(['sluice secret', VERSION, keyId, name])) }
+function context(keyId: string, name: string): Buffer {
+  return Buffer.from(JSON.stringify(['sluice secret', VERSION, keyId, name]))
+}

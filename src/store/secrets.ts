@@ -6,15 +6,27 @@ import type { Clock } from './clock.ts'
 import type { Database } from './database.ts'
 import { newSealKey, seal, type SealKey, unseal } from './seal.ts'
 
-export interface SecretInfo { readonly name: string; readonly keyId: string; readonly changedAtMs: number; readonly changedBy: string }
+export interface SecretInfo {
+  readonly name: string
+  readonly keyId: string
+  readonly changedAtMs: number
+  readonly changedBy: string
+}
 /** The keys, first the one that seals; and where new ones are kept before anything is sealed with them. */
-export interface Keyring { keys: readonly SealKey[]; keep(keys: readonly SealKey[]): void }
+export interface Keyring {
+  keys: readonly SealKey[]
+  keep(keys: readonly SealKey[]): void
+}
 
 export class Secrets {
   readonly #database: Database
   readonly #clock: Clock
   readonly #bell: Bell
-  constructor(database: Database, clock: Clock, bell: Bell) { this.#database = database; this.#clock = clock; this.#bell = bell }
+  constructor(database: Database, clock: Clock, bell: Bell) {
+    this.#database = database
+    this.#clock = clock
+    this.#bell = bell
+  }
 
   async put(keyring: Keyring, name: string, secret: Buffer, by: string): Promise<void> {
     const { keyId, bytes } = seal(keyring.keys[0]!, name, secret)
@@ -27,7 +39,8 @@ export class Secrets {
       await queries.query(
         `INSERT INTO sluice.secrets (name, key_id, sealed, changed_ms, changed_by) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (name) DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed, changed_ms = excluded.changed_ms, changed_by = excluded.changed_by`,
-        [name, keyId, bytes, this.#clock.nowMs(), by])
+        [name, keyId, bytes, this.#clock.nowMs(), by],
+      )
       await this.#bell.ring({ topic: 'secrets', name }, queries)
     })
   }
@@ -39,7 +52,9 @@ export class Secrets {
   }
 
   list(): Promise<SecretInfo[]> {
-    return this.#database.query<SecretInfo>('SELECT name, key_id AS "keyId", changed_ms AS "changedAtMs", changed_by AS "changedBy" FROM sluice.secrets ORDER BY name')
+    return this.#database.query<SecretInfo>(
+      'SELECT name, key_id AS "keyId", changed_ms AS "changedAtMs", changed_by AS "changedBy" FROM sluice.secrets ORDER BY name',
+    )
   }
 
   async remove(name: string): Promise<boolean> {
@@ -55,7 +70,10 @@ export class Secrets {
     keyring.keep([fresh, ...keyring.keys])
     keyring.keys = [fresh, ...keyring.keys]
     const resealed = await this.#database.transaction(async (queries) => {
-      const rows = await queries.query<{ name: string; key_id: string; sealed: Buffer }>('SELECT name, key_id, sealed FROM sluice.secrets WHERE key_id <> $1 FOR UPDATE', [fresh.id])
+      const rows = await queries.query<{ name: string; key_id: string; sealed: Buffer }>(
+        'SELECT name, key_id, sealed FROM sluice.secrets WHERE key_id <> $1 FOR UPDATE',
+        [fresh.id],
+      )
       for (const row of rows) {
         const again = seal(fresh, row.name, unseal(keyring.keys, row.name, { keyId: row.key_id, bytes: row.sealed }))
         await queries.query('UPDATE sluice.secrets SET key_id = $2, sealed = $3 WHERE name = $1', [row.name, again.keyId, again.bytes])

@@ -34,21 +34,53 @@ export interface SessionFilter {
   readonly limit?: number
 }
 
-const COLUMNS: readonly (keyof SessionSummary)[] = ['session', 'resource', 'protocol', 'database', 'issuer', 'subject', 'onBehalfOf', 'agent', 'client', 'startedAtMs', 'endedAtMs', 'endedWhy', 'statements', 'denied', 'reviewed', 'rows', 'bytes', 'masked']
-const NAMES: Partial<Record<keyof SessionSummary, string>> = { onBehalfOf: 'on_behalf_of', startedAtMs: 'started_ms', endedAtMs: 'ended_ms', endedWhy: 'ended_why' }
+const COLUMNS: readonly (keyof SessionSummary)[] = [
+  'session',
+  'resource',
+  'protocol',
+  'database',
+  'issuer',
+  'subject',
+  'onBehalfOf',
+  'agent',
+  'client',
+  'startedAtMs',
+  'endedAtMs',
+  'endedWhy',
+  'statements',
+  'denied',
+  'reviewed',
+  'rows',
+  'bytes',
+  'masked',
+]
+const NAMES: Partial<Record<keyof SessionSummary, string>> = {
+  onBehalfOf: 'on_behalf_of',
+  startedAtMs: 'started_ms',
+  endedAtMs: 'ended_ms',
+  endedWhy: 'ended_why',
+}
 const column = (name: keyof SessionSummary): string => NAMES[name] ?? name
 const SELECTED = COLUMNS.map((name) => `${column(name)} AS "${name}"`).join(', ')
 const INSERT = `INSERT INTO sluice.sessions (${COLUMNS.map(column).join(', ')}) VALUES (${COLUMNS.map((_, i) => `$${i + 1}`).join(', ')})
-  ON CONFLICT (session) DO UPDATE SET ${COLUMNS.slice(1).map((name) => `${column(name)} = excluded.${column(name)}`).join(', ')}`
+  ON CONFLICT (session) DO UPDATE SET ${COLUMNS.slice(1)
+    .map((name) => `${column(name)} = excluded.${column(name)}`)
+    .join(', ')}`
 
 export class SessionIndex {
   readonly #database: Database
-  constructor(database: Database) { this.#database = database }
+  constructor(database: Database) {
+    this.#database = database
+  }
 
   /** Inserts or replaces; idempotent. */
   async put(summaries: readonly SessionSummary[]): Promise<void> {
     await this.#database.transaction(async (queries) => {
-      for (const summary of summaries) await queries.query(INSERT, COLUMNS.map((name) => summary[name]))
+      for (const summary of summaries)
+        await queries.query(
+          INSERT,
+          COLUMNS.map((name) => summary[name]),
+        )
     })
   }
 
@@ -61,9 +93,21 @@ export class SessionIndex {
       `SELECT ${SELECTED} FROM sluice.sessions
        WHERE ($1::text IS NULL OR issuer || ' ' || subject = $1 OR issuer || ' ' || on_behalf_of = $1) AND ($2::text IS NULL OR resource = $2) AND ($3::text IS NULL OR subject = $3)
          AND ($4::bigint IS NULL OR started_ms >= $4) AND ($5::bigint IS NULL OR started_ms < $5) ORDER BY started_ms DESC, session LIMIT $6`,
-      [filter.party ?? null, filter.resource ?? null, filter.subject ?? null, filter.sinceMs ?? null, filter.beforeMs ?? null, Math.min(filter.limit ?? 100, SESSION_LIST_MAX)])
+      [
+        filter.party ?? null,
+        filter.resource ?? null,
+        filter.subject ?? null,
+        filter.sinceMs ?? null,
+        filter.beforeMs ?? null,
+        Math.min(filter.limit ?? 100, SESSION_LIST_MAX),
+      ],
+    )
   }
 
-  async forget(sessions: readonly string[]): Promise<void> { await this.#database.query('DELETE FROM sluice.sessions WHERE session = ANY($1)', [sessions]) }
-  async clear(): Promise<void> { await this.#database.query('TRUNCATE sluice.sessions') }
+  async forget(sessions: readonly string[]): Promise<void> {
+    await this.#database.query('DELETE FROM sluice.sessions WHERE session = ANY($1)', [sessions])
+  }
+  async clear(): Promise<void> {
+    await this.#database.query('TRUNCATE sluice.sessions')
+  }
 }

@@ -6,20 +6,54 @@ import type { StoredReview } from './review_rows.ts'
 import { sign, signatureHolds, startWebhook, WEBHOOK_QUEUE_MAX } from './webhook.ts'
 
 const review: StoredReview = {
-  id: 'r1', state: 'waiting', instance: 1, session: 's', run: 1, resource: 'orders', database: 'orders', requester: 'bot', onBehalfOf: 'ana', parties: ['corp bot'], rule: 'bulk', reason: 'many rows',
-  text: 'SELECT canary-text', parameters: ['canary-parameter'], kind: 'statement', binding: 'canary-binding', terms: { reviewers: { groups: ['leads'], users: [] }, withinMs: 1, wait: 'hold' },
-  createdAtMs: 0, expiresAtMs: 1, decidedBy: null, decidedByIssuer: null, decidedAtMs: null, comment: null, endedAtMs: null, endedWhy: null,
+  id: 'r1',
+  state: 'waiting',
+  instance: 1,
+  session: 's',
+  run: 1,
+  resource: 'orders',
+  database: 'orders',
+  requester: 'bot',
+  onBehalfOf: 'ana',
+  parties: ['corp bot'],
+  rule: 'bulk',
+  reason: 'many rows',
+  text: 'SELECT canary-text',
+  parameters: ['canary-parameter'],
+  kind: 'statement',
+  binding: 'canary-binding',
+  terms: { reviewers: { groups: ['leads'], users: [] }, withinMs: 1, wait: 'hold' },
+  createdAtMs: 0,
+  expiresAtMs: 1,
+  decidedBy: null,
+  decidedByIssuer: null,
+  decidedAtMs: null,
+  comment: null,
+  endedAtMs: null,
+  endedWhy: null,
 }
 
 async function receiver(statuses: number[]) {
   const calls: { body: string; signature: string }[] = []
   const server = createServer((request, response) => {
     let body = ''
-    request.on('data', (bytes) => { body += bytes })
-    request.on('end', () => { calls.push({ body, signature: String(request.headers['sluice-signature']) }); response.writeHead(statuses.shift() ?? 204, { location: '/elsewhere' }).end() })
+    request.on('data', (bytes) => {
+      body += bytes
+    })
+    request.on('end', () => {
+      calls.push({ body, signature: String(request.headers['sluice-signature']) })
+      response.writeHead(statuses.shift() ?? 204, { location: '/elsewhere' }).end()
+    })
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  return { calls, url: `http://127.0.0.1:${(server.address() as { port: number }).port}/hook`, stop: () => { server.closeAllConnections(); server.close() } }
+  return {
+    calls,
+    url: `http://127.0.0.1:${(server.address() as { port: number }).port}/hook`,
+    stop: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
 }
 
 test('a hook is told who asks and where to look, signed, and never the text or its values', async () => {

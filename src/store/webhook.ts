@@ -19,7 +19,11 @@ export interface WebhookOptions {
   readonly failed: (message: string) => void
   readonly backoffFirstMs?: number
 }
-export interface Webhook { tell(review: StoredReview): void; readonly pending: number; close(): void }
+export interface Webhook {
+  tell(review: StoredReview): void
+  readonly pending: number
+  close(): void
+}
 
 export function startWebhook(options: WebhookOptions): Webhook {
   const stop = new AbortController()
@@ -37,19 +41,37 @@ export function startWebhook(options: WebhookOptions): Webhook {
   }
   return {
     tell(review) {
-      if (queue.length >= WEBHOOK_QUEUE_MAX) { options.failed('the webhook was not told of a waiting review: too many wait to be told'); return }
+      if (queue.length >= WEBHOOK_QUEUE_MAX) {
+        options.failed('the webhook was not told of a waiting review: too many wait to be told')
+        return
+      }
       queue.push(bodyOf(review, options.reviewUrl(review.id)))
       void work()
     },
-    get pending() { return queue.length },
-    close() { stop.abort(); queue.length = 0 },
+    get pending() {
+      return queue.length
+    },
+    close() {
+      stop.abort()
+      queue.length = 0
+    },
   }
 }
 
 function bodyOf(review: StoredReview, url: string): string {
   return JSON.stringify({
-    event: 'review.waiting', id: review.id, url, resource: review.resource, database: review.database, requester: review.requester, onBehalfOf: review.onBehalfOf,
-    rule: review.rule, reason: review.reason, reviewers: review.terms.reviewers, createdAt: new Date(review.createdAtMs).toISOString(), expiresAt: new Date(review.expiresAtMs).toISOString(),
+    event: 'review.waiting',
+    id: review.id,
+    url,
+    resource: review.resource,
+    database: review.database,
+    requester: review.requester,
+    onBehalfOf: review.onBehalfOf,
+    rule: review.rule,
+    reason: review.reason,
+    reviewers: review.terms.reviewers,
+    createdAt: new Date(review.createdAtMs).toISOString(),
+    expiresAt: new Date(review.expiresAtMs).toISOString(),
   })
 }
 
@@ -57,11 +79,15 @@ function bodyOf(review: StoredReview, url: string): string {
 async function deliver(options: WebhookOptions, body: string, stop: AbortSignal): Promise<string | null> {
   let failure = ''
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    if (attempt > 0) await pause(Math.min(BACKOFF_MOST_MS, (options.backoffFirstMs ?? BACKOFF_FIRST_MS) * 2 ** (attempt - 1)) * (0.75 + Math.random() / 2), stop)
+    if (attempt > 0)
+      await pause(Math.min(BACKOFF_MOST_MS, (options.backoffFirstMs ?? BACKOFF_FIRST_MS) * 2 ** (attempt - 1)) * (0.75 + Math.random() / 2), stop)
     if (stop.aborted) return 'stopped'
     try {
       const answer = await fetch(options.url, {
-        method: 'POST', body, redirect: 'error', signal: AbortSignal.any([stop, AbortSignal.timeout(TIMEOUT_MS)]),
+        method: 'POST',
+        body,
+        redirect: 'error',
+        signal: AbortSignal.any([stop, AbortSignal.timeout(TIMEOUT_MS)]),
         headers: { 'content-type': 'application/json', 'user-agent': 'sluice', 'sluice-signature': sign(options.secret, body, Math.floor(Date.now() / 1000)) },
       })
       await answer.body?.cancel()
@@ -69,7 +95,9 @@ async function deliver(options: WebhookOptions, body: string, stop: AbortSignal)
       failure = `status ${answer.status}`
       // It understood and refused: asking again changes nothing.
       if (answer.status >= 400 && answer.status < 500 && answer.status !== 408 && answer.status !== 429) return failure
-    } catch (error) { failure = (error as Error).name === 'TimeoutError' ? 'no answer in time' : 'not reachable' }
+    } catch (error) {
+      failure = (error as Error).name === 'TimeoutError' ? 'no answer in time' : 'not reachable'
+    }
   }
   return failure
 }
@@ -88,7 +116,11 @@ export function signatureHolds(secret: string, body: string, header: string, now
 
 function pause(ms: number, stop: AbortSignal): Promise<void> {
   return new Promise((done) => {
-    const ended = () => { clearTimeout(timer); stop.removeEventListener('abort', ended); done() }
+    const ended = () => {
+      clearTimeout(timer)
+      stop.removeEventListener('abort', ended)
+      done()
+    }
     const timer = setTimeout(ended, ms)
     stop.addEventListener('abort', ended)
   })

@@ -22,8 +22,22 @@ export interface Gateway {
 
 export function liveSession(session: string, identity: Identity): LiveSession {
   return {
-    session, resource: 'orders', protocol: 'postgres', database: 'orders', issuer: identity.issuer, subject: identity.subject, onBehalfOf: identity.onBehalfOf, agent: identity.agent, client: 'psql',
-    startedAtMs: Date.now(), statements: 1, denied: 0, reviewed: 0, rows: 2, bytes: 3, masked: 0,
+    session,
+    resource: 'orders',
+    protocol: 'postgres',
+    database: 'orders',
+    issuer: identity.issuer,
+    subject: identity.subject,
+    onBehalfOf: identity.onBehalfOf,
+    agent: identity.agent,
+    client: 'psql',
+    startedAtMs: Date.now(),
+    statements: 1,
+    denied: 0,
+    reviewed: 0,
+    rows: 2,
+    bytes: 3,
+    masked: 0,
   }
 }
 
@@ -31,8 +45,23 @@ export function makeGateway(store: Store, facts: Partial<ApiFacts> = {}): Gatewa
   const key = newSealKey()
   const event = { sequence: 1, atMs: 1, kind: 'asked', body: { text: 'SELECT 1' } }
   const gateway: Gateway = {
-    events: [], failures: [], identities: new Map(), live: new Map(), recordFails: false,
-    facts: { version: '0.0.0', publicUrl: null, issuers: [], admins: { groups: ['platform'], users: [] }, auditors: { groups: ['audit'], users: [] }, resources: [{ name: 'orders', origin: 'file' }, { name: 'wiki', origin: 'store' }] as never, ...facts },
+    events: [],
+    failures: [],
+    identities: new Map(),
+    live: new Map(),
+    recordFails: false,
+    facts: {
+      version: '0.0.0',
+      publicUrl: null,
+      issuers: [],
+      admins: { groups: ['platform'], users: [] },
+      auditors: { groups: ['audit'], users: [] },
+      resources: [
+        { name: 'orders', origin: 'file' },
+        { name: 'wiki', origin: 'store' },
+      ] as never,
+      ...facts,
+    },
     ports: {
       store,
       facts: () => gateway.facts,
@@ -44,26 +73,49 @@ export function makeGateway(store: Store, facts: Partial<ApiFacts> = {}): Gatewa
         killIdentity: async (party) => [...gateway.live.values()].filter(({ issuer, subject }) => `${issuer} ${subject}` === party).length,
       },
       records: {
-        async *events(_session, answers) { yield answers ? { ...event, answer: 'AA==' } : event },
-        async *follow() { yield event },
-        async *export() { yield Buffer.from('record') },
+        async *events(_session, answers) {
+          yield answers ? { ...event, answer: 'AA==' } : event
+        },
+        async *follow() {
+          yield event
+        },
+        async *export() {
+          yield Buffer.from('record')
+        },
         verify: async () => ({ ok: true, sessions: 1, events: 1, bytes: 1, firstBad: null, unsealed: [] }),
       },
-      policies: { list: async () => [{ name: 'p', mode: 'enforce', origin: 'file', body: {} }], check: async (text) => (text === 'bad' ? ['sluice.yaml:1:1: bad'] : []), explain: async () => ({ verdict: 'allow' }) },
+      policies: {
+        list: async () => [{ name: 'p', mode: 'enforce', origin: 'file', body: {} }],
+        check: async (text) => (text === 'bad' ? ['sluice.yaml:1:1: bad'] : []),
+        explain: async () => ({ verdict: 'allow' }),
+      },
       async authenticate(secret) {
         const identity = gateway.identities.get(secret)
         if (identity === undefined) throw new NotAuthenticated('the token is not valid')
         return { ...identity, credentialHash: hashOf(secret) }
       },
-      grants: async (identity) => (identity.groups.includes('nobody') ? [] : [{ name: 'orders', protocol: 'postgres', labels: {}, database: 'orders', allows: ['read'], masked: [], reviewed: [], denied: [], connect: [] }]),
-      async checkResource(_name, body) { if ((body as { bad?: unknown }).bad !== undefined) throw new ConfigInvalid('unknown key bad', 'api:1:1') },
+      grants: async (identity) =>
+        identity.groups.includes('nobody')
+          ? []
+          : [{ name: 'orders', protocol: 'postgres', labels: {}, database: 'orders', allows: ['read'], masked: [], reviewed: [], denied: [], connect: [] }],
+      async checkResource(_name, body) {
+        if ((body as { bad?: unknown }).bad !== undefined) throw new ConfigInvalid('unknown key bad', 'api:1:1')
+      },
       testResource: async () => ({ ok: true, message: 'PostgreSQL 18' }),
-      seal: async (name, secret) => { const sealed = seal(key, name, Buffer.from(secret)); return { keyId: sealed.keyId, bytes: sealed.bytes } },
+      seal: async (name, secret) => {
+        const sealed = seal(key, name, Buffer.from(secret))
+        return { keyId: sealed.keyId, bytes: sealed.bytes }
+      },
       reload: async () => {},
-      async adminEvent(made) { if (gateway.recordFails) throw new Error('the disk is full'); gateway.events.push(made) },
+      async adminEvent(made) {
+        if (gateway.recordFails) throw new Error('the disk is full')
+        gateway.events.push(made)
+      },
       metrics: async () => 'sluice_up 1\n',
       health: async () => null,
-      failed: (error) => { gateway.failures.push(error) },
+      failed: (error) => {
+        gateway.failures.push(error)
+      },
     },
   }
   return gateway

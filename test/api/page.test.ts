@@ -36,11 +36,19 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     provider = await startProvider({ id: 'sluice-web', redirect: `https://localhost:${port}/login/callback` })
     provider.groups.set('sam@example.com', ['leads'])
     provider.groups.set('ana@example.com', ['leads'])
-    gateway = makeGateway(store, { publicUrl: `https://localhost:${port}`, issuers: [{ name: 'corp', issuer: provider.issuer, clientId: 'sluice-web', clientSecret: null, scopes: ['openid', 'groups'] }] })
+    gateway = makeGateway(store, {
+      publicUrl: `https://localhost:${port}`,
+      issuers: [{ name: 'corp', issuer: provider.issuer, clientId: 'sluice-web', clientSecret: null, scopes: ['openid', 'groups'] }],
+    })
     web = await listen(makeApi({ ...gateway.ports, authenticate: provider.authenticate }), { host: 'localhost', port, tls: await selfSigned() })
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] })
   })
-  after(async () => { await browser?.close(); await web?.close(); provider?.stop(); await fixture.stop() })
+  after(async () => {
+    await browser?.close()
+    await web?.close()
+    provider?.stop()
+    await fixture.stop()
+  })
 
   const problems: string[] = []
   async function openPage(options: Parameters<Browser['newContext']>[0] = {}): Promise<{ context: BrowserContext; page: Page }> {
@@ -48,7 +56,9 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     const page = await context.newPage()
     page.setDefaultTimeout(8_000)
     page.on('pageerror', (error) => problems.push(String(error)))
-    page.on('console', (message) => { if (message.type() === 'error' && !/401|status of 404|ERR_/.test(message.text())) problems.push(message.text()) })
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/401|status of 404|ERR_/.test(message.text())) problems.push(message.text())
+    })
     return { context, page }
   }
   const address = (path = '/') => `https://localhost:${web.port}${path}`
@@ -86,7 +96,8 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     const text = page.locator('.text')
     await text.waitFor()
     const shown = await text.innerText()
-    for (const part of ['<script>document.title=2</script>', 'RLO', 'PDF', 'ZWSP', 'NUL', 'ESC', 'CR', 'WHERE id = $1']) assert.ok(shown.includes(part), `${part} is shown: ${shown}`)
+    for (const part of ['<script>document.title=2</script>', 'RLO', 'PDF', 'ZWSP', 'NUL', 'ESC', 'CR', 'WHERE id = $1'])
+      assert.ok(shown.includes(part), `${part} is shown: ${shown}`)
     assert.doesNotMatch(shown, /[\u202e\u200b\u001b\0]/)
     assert.equal(await page.locator('.text script, .text img, .parameters b').count(), 0)
     assert.match(await page.title(), /^\(1\) Reviews/)
@@ -112,7 +123,16 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     await shot(page, 'empty')
     const long = `SELECT 1;${'\n'.repeat(400)}DELETE FROM customers`
     const review = await store.reviews.create(asking(agent, { text: long, rule: 'bulk-export', reason: 'it may answer 50000 rows, more than 1000' }), instance)
-    for (let i = 0; i < 4; i++) await store.reviews.create(asking(person('joe@example.com', ['dev']), { text: `SELECT * FROM payments WHERE amount > ${i}00`, resource: 'billing', rule: 'payments-read', wait: 'refuse' }), instance)
+    for (let i = 0; i < 4; i++)
+      await store.reviews.create(
+        asking(person('joe@example.com', ['dev']), {
+          text: `SELECT * FROM payments WHERE amount > ${i}00`,
+          resource: 'billing',
+          rule: 'payments-read',
+          wait: 'refuse',
+        }),
+        instance,
+      )
     await page.getByText('support-bot for ana@example.com').first().click()
     const approve = page.getByRole('button', { name: 'Approve' })
     await page.getByText('Scroll to the end of the text to approve it.').waitFor()
@@ -146,7 +166,10 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     await page.getByRole('button', { name: 'Approve' }).waitFor()
     await page.route('**/api/**', (route) => route.abort())
     // Unless the page found out by itself before, and turned the button off.
-    await page.getByRole('button', { name: 'Approve' }).click({ timeout: 1_000 }).catch(() => {})
+    await page
+      .getByRole('button', { name: 'Approve' })
+      .click({ timeout: 1_000 })
+      .catch(() => {})
     await page.getByText('The gateway does not answer.').waitFor()
     assert.equal((await store.reviews.get(review.id))!.state, 'waiting')
     assert.ok(await page.getByRole('button', { name: 'Approve' }).isDisabled())
@@ -176,7 +199,10 @@ describe('the page of the reviews', { skip: existsSync(CHROMIUM) ? false : 'need
     const { context, page } = await openPage()
     await page.goto(address())
     const left = await page.evaluate(async () => {
-      const { inert, inertPlain } = await import('/inert.js' as string) as { inert(text: string): { textContent: string }; inertPlain(text: string): { textContent: string } }
+      const { inert, inertPlain } = (await import('/inert.js' as string)) as {
+        inert(text: string): { textContent: string }
+        inertPlain(text: string): { textContent: string }
+      }
       const found: string[] = []
       for (let from = 0; from < 0x110000; from += 0x1000) {
         if (from >= 0x40000 && from < 0xe0000) continue

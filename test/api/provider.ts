@@ -7,7 +7,7 @@ import { hashOf } from '../../src/store/tokens.ts'
 import { freePort } from '../servers/postgres.ts'
 
 /** It brings no types. */
-const { Provider } = await import('oidc-provider' as string) as { Provider: new (issuer: string, configuration: object) => { callback(): RequestListener } }
+const { Provider } = (await import('oidc-provider' as string)) as { Provider: new (issuer: string, configuration: object) => { callback(): RequestListener } }
 
 export interface TestProvider {
   readonly issuer: string
@@ -22,7 +22,15 @@ export async function startProvider(client: { id: string; redirect: string }): P
   const issuer = `http://127.0.0.1:${port}`
   const groups = new Map<string, string[]>()
   const provider = new Provider(issuer, {
-    clients: [{ client_id: client.id, redirect_uris: [client.redirect], token_endpoint_auth_method: 'none', grant_types: ['authorization_code'], response_types: ['code'] }],
+    clients: [
+      {
+        client_id: client.id,
+        redirect_uris: [client.redirect],
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code'],
+        response_types: ['code'],
+      },
+    ],
     claims: { openid: ['sub'], groups: ['groups'] },
     conformIdTokenClaims: false,
     findAccount: (_context: unknown, sub: string) => ({ accountId: sub, claims: () => ({ sub, groups: groups.get(sub) ?? [] }) }),
@@ -33,11 +41,26 @@ export async function startProvider(client: { id: string; redirect: string }): P
   await new Promise<void>((done) => server.listen(port, '127.0.0.1', done))
   const keys = createRemoteJWKSet(new URL(`${issuer}/jwks`))
   return {
-    issuer, groups,
+    issuer,
+    groups,
     async authenticate(token) {
-      const { payload } = await jwtVerify(token, keys, { issuer, audience: client.id }).catch((error: unknown) => { throw new NotAuthenticated('the token is not valid', error) })
-      return { subject: payload.sub!, issuer: 'corp', groups: payload.groups as string[], agent: false, onBehalfOf: null, credentialHash: hashOf(token), tokenId: payload.jti ?? null, expiresAtMs: payload.exp! * 1_000 }
+      const { payload } = await jwtVerify(token, keys, { issuer, audience: client.id }).catch((error: unknown) => {
+        throw new NotAuthenticated('the token is not valid', error)
+      })
+      return {
+        subject: payload.sub!,
+        issuer: 'corp',
+        groups: payload.groups as string[],
+        agent: false,
+        onBehalfOf: null,
+        credentialHash: hashOf(token),
+        tokenId: payload.jti ?? null,
+        expiresAtMs: payload.exp! * 1_000,
+      }
     },
-    stop() { server.closeAllConnections(); server.close() },
+    stop() {
+      server.closeAllConnections()
+      server.close()
+    },
   }
 }

@@ -10,7 +10,12 @@ import { type Gateway, liveSession, makeGateway } from './fixture.ts'
 const ROLES = ['nobody', 'bound', 'person', 'reviewer', 'requester', 'agent', 'admin', 'auditor'] as const
 type Role = (typeof ROLES)[number]
 /** What each role gets, in the order of ROLES: + allowed, 0 not signed in, - not allowed, ? can't tell whether it exists. */
-interface Row { readonly call: string; readonly body?: unknown; readonly gets: string; readonly as?: string }
+interface Row {
+  readonly call: string
+  readonly body?: unknown
+  readonly gets: string
+  readonly as?: string
+}
 
 //                                                                       n b p r q a A a
 //                                                                       o o e e e g d u
@@ -82,8 +87,12 @@ describe('the API', () => {
     api = makeApi(gateway.ports)
     instance = (await store.begin()).number
     const identities = {
-      person: person('person', ['dev']), reviewer: person('reviewer', ['leads']), requester,
-      agent: person('bot', ['platform', 'audit', 'leads2'], { agent: true, onBehalfOf: 'somebody' }), admin: person('admin', ['platform']), auditor: person('auditor', ['audit']),
+      person: person('person', ['dev']),
+      reviewer: person('reviewer', ['leads']),
+      requester,
+      agent: person('bot', ['platform', 'audit', 'leads2'], { agent: true, onBehalfOf: 'somebody' }),
+      admin: person('admin', ['platform']),
+      auditor: person('auditor', ['audit']),
     }
     for (const [role, identity] of Object.entries(identities)) {
       secrets[role as Role] = `secret-of-${role}`
@@ -97,12 +106,15 @@ describe('the API', () => {
   async function status(role: Role, row: Row): Promise<string> {
     const [method, template] = (row.as ?? row.call).split(' ') as [string, string]
     if (row.call.includes('/api/resources/{name}')) await store.objects.put('resource', 'wiki', {}, 0, 'x').catch(() => {})
-    if (row.call.includes('PUT /api/resources')) await fixture.server.sql("UPDATE sluice.objects SET version = 1", 'sluice')
+    if (row.call.includes('PUT /api/resources')) await fixture.server.sql('UPDATE sluice.objects SET version = 1', 'sluice')
     if (row.call === 'DELETE /api/secrets/{name}') await store.secrets.putSealed('orders', 'k', Buffer.from('x'), 'x')
     if (row.call === 'POST /api/identity/restore') await store.revocations.revoke({ kind: 'subject', value: 'corp somebody-else' }, 'x', 'x')
     const review = template.includes('REVIEW') ? await store.reviews.create(asking(requester), instance) : null
     const token = template.includes('TOKEN') ? (await store.tokens.mint(requester, 'resource', 'orders', 60_000)).id : ''
-    const path = template.replace('REVIEW', review?.id ?? '').replace('TOKEN', token).replace('SESSION', 'session-1')
+    const path = template
+      .replace('REVIEW', review?.id ?? '')
+      .replace('TOKEN', token)
+      .replace('SESSION', 'session-1')
     const headers = new Headers(role === 'nobody' ? {} : { authorization: `Bearer ${secrets[role]}` })
     if (row.body !== undefined) headers.set('content-type', 'application/json')
     const stop = new AbortController()
@@ -111,7 +123,8 @@ describe('the API', () => {
     if (read === '') await answer.body?.cancel().catch(() => {})
     stop.abort()
     if (review !== null) await store.reviews.cancel(review.id, 'the test went on')
-    const sign = answer.status === 401 ? '0' : answer.status === 403 ? '-' : answer.status === 404 ? '?' : answer.status < 400 ? '+' : `[${answer.status} ${read}]`
+    const sign =
+      answer.status === 401 ? '0' : answer.status === 403 ? '-' : answer.status === 404 ? '?' : answer.status < 400 ? '+' : `[${answer.status} ${read}]`
     return sign
   }
 
@@ -134,5 +147,9 @@ describe('the API', () => {
     for (const one of declared) assert.ok(routes.includes(one), `${one} is in the table and is no route`)
   })
 
-  test('what fails unexpectedly is logged, and nothing did', () => assert.deepEqual(gateway.failures.filter((e) => !String(e).includes('aborted')), []))
+  test('what fails unexpectedly is logged, and nothing did', () =>
+    assert.deepEqual(
+      gateway.failures.filter((e) => !String(e).includes('aborted')),
+      [],
+    ))
 })

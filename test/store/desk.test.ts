@@ -26,8 +26,13 @@ describe('the review desk', () => {
 
   const hold = (request = asking(person(`h-${Math.random()}`))) => {
     let opened: (id: string) => void
-    const id = new Promise<string>((done) => { opened = done })
-    const held = desk.hold(request, (given, url) => { assert.equal(url, `https://gw/reviews/${given}`); opened(given) })
+    const id = new Promise<string>((done) => {
+      opened = done
+    })
+    const held = desk.hold(request, (given, url) => {
+      assert.equal(url, `https://gw/reviews/${given}`)
+      opened(given)
+    })
     return { ...held, id, request }
   }
 
@@ -89,8 +94,16 @@ describe('the review desk', () => {
   })
 
   test('SIGKILL with 20 holds and a grant: within 5 s the holds are cancelled, each told to one sweeper, and the grant still passes', async () => {
-    const child = spawn(process.execPath, [fileURLToPath(new URL('./holder.ts', import.meta.url)), JSON.stringify(fixture.address)], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const ids = await new Promise<string[]>((done) => { let text = ''; child.stdout.on('data', (bytes) => { text += bytes; if (text.endsWith('\n')) done(JSON.parse(text)) }) })
+    const child = spawn(process.execPath, [fileURLToPath(new URL('./holder.ts', import.meta.url)), JSON.stringify(fixture.address)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const ids = await new Promise<string[]>((done) => {
+      let text = ''
+      child.stdout.on('data', (bytes) => {
+        text += bytes
+        if (text.endsWith('\n')) done(JSON.parse(text))
+      })
+    })
     const [grant, ...held] = ids as [string, ...string[]]
     await store.reviews.decide(grant, sam, 'approve', null)
     await store.reviews.decide(held[0]!, sam, 'approve', null)

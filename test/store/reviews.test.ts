@@ -2,12 +2,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { REVIEWS_WAITING_MAX, ReviewRefused } from '../../src/store/reviews.ts'
+import { ReviewRefused } from '../../src/store/review_text.ts'
+import { REVIEWS_WAITING_MAX } from '../../src/store/reviews.ts'
 import { partiesOf } from '../../src/store/review_rows.ts'
 import type { Store } from '../../src/store/store.ts'
 import { asking, handClock, person, startStore, type StoreFixture } from './fixture.ts'
 
-const refused = (refusal: string) => (error: unknown) => { assert.ok(error instanceof ReviewRefused, String(error)); assert.equal(error.refusal, refusal); return true }
+const refused = (refusal: string) => (error: unknown) => {
+  assert.ok(error instanceof ReviewRefused, String(error))
+  assert.equal(error.refusal, refusal)
+  return true
+}
 
 describe('reviews', () => {
   let fixture: StoreFixture
@@ -35,7 +40,10 @@ describe('reviews', () => {
       const tries = await Promise.allSettled(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? store : other).reviews.release(review.id, request.binding)))
       assert.equal(tries.filter(({ status }) => status === 'fulfilled').length, 1)
       for (const one of tries) if (one.status === 'rejected') refused('not-approved')(one.reason)
-      assert.deepEqual((await store.reviews.steps(review.id)).map(({ state }) => state), ['waiting', 'approved', 'used'])
+      assert.deepEqual(
+        (await store.reviews.steps(review.id)).map(({ state }) => state),
+        ['waiting', 'approved', 'used'],
+      )
     }
   })
 
@@ -48,7 +56,9 @@ describe('reviews', () => {
     assert.equal(await store.reviews.redeem(partiesOf(who), 'payments', request.binding), null)
     assert.equal(await store.reviews.redeem(['corp somebody'], 'orders', request.binding), null)
     assert.equal(await store.reviews.redeem(['corp redeemer', 'corp ana@example.com'], 'orders', request.binding), null)
-    const all = await Promise.all(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? store : other).reviews.redeem(partiesOf(who), 'orders', request.binding)))
+    const all = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? store : other).reviews.redeem(partiesOf(who), 'orders', request.binding)),
+    )
     assert.equal(all.filter((one) => one !== null).length, 1)
   })
 
@@ -66,7 +76,10 @@ describe('reviews', () => {
   })
 
   test('only who is in a group it is addressed to, or named, decides', async () => {
-    const review = await store.reviews.create(asking(person('r1'), { terms: { reviewers: { groups: ['leads'], users: ['eve@example.com'] }, withinMs: 60_000, wait: 'hold' } }), instance)
+    const review = await store.reviews.create(
+      asking(person('r1'), { terms: { reviewers: { groups: ['leads'], users: ['eve@example.com'] }, withinMs: 60_000, wait: 'hold' } }),
+      instance,
+    )
     await assert.rejects(store.reviews.decide(review.id, person('joe', ['lead', 'leads2', 'Leads']), 'approve', null), refused('not-yours'))
     const eve = person('eve@example.com')
     await store.people.saw(eve)
@@ -77,7 +90,9 @@ describe('reviews', () => {
 
   test('two decisions at once are one decision', async () => {
     const review = await store.reviews.create(asking(person('r2')), instance)
-    const tries = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? store : other).reviews.decide(review.id, sam, i % 2 === 0 ? 'approve' : 'deny', null)))
+    const tries = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? store : other).reviews.decide(review.id, sam, i % 2 === 0 ? 'approve' : 'deny', null)),
+    )
     assert.equal(tries.filter(({ status }) => status === 'fulfilled').length, 1)
   })
 
@@ -103,7 +118,10 @@ describe('reviews', () => {
     await store.people.saw(max)
     const first = await store.reviews.create(asking(person('r3')), instance)
     await store.reviews.decide(first.id, max, 'approve', null)
-    await assert.rejects(store.reviews.release(first.id, first.binding, () => false), refused('reviewer-left'))
+    await assert.rejects(
+      store.reviews.release(first.id, first.binding, () => false),
+      refused('reviewer-left'),
+    )
     const second = await store.reviews.create(asking(person('r3')), instance)
     await store.reviews.decide(second.id, max, 'approve', null)
     await store.revocations.revoke({ kind: 'subject', value: 'corp max@example.com' }, 'corp root', 'left')
@@ -115,7 +133,13 @@ describe('reviews', () => {
   test('one changed byte ends the approval', async () => {
     const review = await store.reviews.create(asking(person('r4')), instance)
     await store.reviews.decide(review.id, sam, 'approve', null)
-    await assert.rejects(store.reviews.release(review.id, review.binding.replace(/.$/, (c) => (c === '0' ? '1' : '0'))), refused('changed'))
+    await assert.rejects(
+      store.reviews.release(
+        review.id,
+        review.binding.replace(/.$/, (c) => (c === '0' ? '1' : '0')),
+      ),
+      refused('changed'),
+    )
     await assert.rejects(store.reviews.release(review.id, review.binding), refused('not-approved'))
   })
 
@@ -129,7 +153,10 @@ describe('reviews', () => {
     await assert.rejects(late.reviews.decide(waiting.id, sam, 'approve', null), refused('expired'))
     await assert.rejects(late.reviews.release(approved.id, approved.binding), refused('expired'))
     const swept = (await late.reviews.sweep()).filter(({ requester }) => requester === 'r5')
-    assert.deepEqual(swept.map(({ state }) => state), ['expired', 'expired'])
+    assert.deepEqual(
+      swept.map(({ state }) => state),
+      ['expired', 'expired'],
+    )
     clock.aheadMs = 0
     await assert.rejects(late.reviews.decide(waiting.id, sam, 'approve', null), refused('not-waiting'))
     await assert.rejects(late.reviews.release(approved.id, approved.binding), refused('not-approved'))
@@ -143,7 +170,10 @@ describe('reviews', () => {
       const review = await store.reviews.create(asking(person(`race-${i}`)), instance)
       const [decided, swept] = await Promise.allSettled([store.reviews.decide(review.id, sam, 'approve', null), late.reviews.sweep()])
       const expired = swept.status === 'fulfilled' && swept.value.some(({ id }) => id === review.id)
-      const released = await store.reviews.release(review.id, review.binding).then(() => true, () => false)
+      const released = await store.reviews.release(review.id, review.binding).then(
+        () => true,
+        () => false,
+      )
       assert.ok(!(expired && released))
       assert.equal((await store.reviews.get(review.id))!.state, expired ? 'expired' : 'used', `${decided.status}`)
     }
@@ -161,7 +191,9 @@ describe('reviews', () => {
 
   test('one requester may not flood the reviewers, also not over two gateways', async () => {
     const who = person('flooder')
-    const tries = await Promise.allSettled(Array.from({ length: REVIEWS_WAITING_MAX + 15 }, (_, i) => (i % 2 === 0 ? store : other).reviews.create(asking(who), instance)))
+    const tries = await Promise.allSettled(
+      Array.from({ length: REVIEWS_WAITING_MAX + 15 }, (_, i) => (i % 2 === 0 ? store : other).reviews.create(asking(who), instance)),
+    )
     assert.equal(tries.filter(({ status }) => status === 'fulfilled').length, REVIEWS_WAITING_MAX)
     for (const one of tries) if (one.status === 'rejected') refused('too-many')(one.reason)
   })
@@ -219,8 +251,12 @@ describe('reviews', () => {
   })
 
   test('a list shows what is addressed to a group of theirs and what they ask, nothing else', async () => {
-    const mine = await store.reviews.create(asking(person('lister'), { resource: 'listed', terms: { reviewers: { groups: ['security'], users: [] }, withinMs: 60_000, wait: 'hold' } }), instance)
-    const ids = async (identity: Parameters<Store['reviews']['visibleTo']>[0]) => (await store.reviews.visibleTo(identity, { resource: 'listed' })).map(({ id }) => id)
+    const mine = await store.reviews.create(
+      asking(person('lister'), { resource: 'listed', terms: { reviewers: { groups: ['security'], users: [] }, withinMs: 60_000, wait: 'hold' } }),
+      instance,
+    )
+    const ids = async (identity: Parameters<Store['reviews']['visibleTo']>[0]) =>
+      (await store.reviews.visibleTo(identity, { resource: 'listed' })).map(({ id }) => id)
     assert.deepEqual(await ids(person('x', ['security'])), [mine.id])
     assert.deepEqual(await ids(person('lister')), [mine.id])
     assert.deepEqual(await ids(sam), [])

@@ -21,10 +21,19 @@ describe('the control store', () => {
 
   test('migrations ran once though four gateways started at once, and an altered or newer store is refused', async () => {
     const { rows } = await fixture.server.sql('SELECT name FROM sluice.migrations', 'sluice')
-    assert.deepEqual(rows.map((row) => row.name), readMigrations().map(({ name }) => name))
+    assert.deepEqual(
+      rows.map((row) => row.name),
+      readMigrations().map(({ name }) => name),
+    )
     assert.deepEqual(await migrate(fixture.address), [])
     await assert.rejects(migrate(fixture.address, []), /newer version/)
-    await assert.rejects(migrate(fixture.address, readMigrations().map((one) => ({ ...one, hash: 'x' }))), /another text/)
+    await assert.rejects(
+      migrate(
+        fixture.address,
+        readMigrations().map((one) => ({ ...one, hash: 'x' })),
+      ),
+      /another text/,
+    )
   })
 
   test('a migration that fails leaves nothing behind', async () => {
@@ -43,7 +52,8 @@ describe('the control store', () => {
     assert.equal(opened.boundTo, 'orders')
     const { rows } = await fixture.server.sql('SELECT t::text FROM sluice.tokens t', 'sluice')
     assert.ok(!JSON.stringify(rows).includes(token.secret.slice(4)))
-    for (const wrong of ['', 'slc_', `${token.secret}x`, token.secret.slice(0, -1), token.secret.toLowerCase(), `slc_${'A'.repeat(43)}`]) await assert.rejects(store.tokens.open(wrong), /not valid/)
+    for (const wrong of ['', 'slc_', `${token.secret}x`, token.secret.slice(0, -1), token.secret.toLowerCase(), `slc_${'A'.repeat(43)}`])
+      await assert.rejects(store.tokens.open(wrong), /not valid/)
     await assert.rejects(store.tokens.mint({ ...ana, expiresAtMs: Date.now() - 1 }, 'resource', 'orders', 1_000), /sign in again/)
   })
 
@@ -58,8 +68,11 @@ describe('the control store', () => {
     await assert.rejects(late.tokens.open(token.secret), /not valid/)
   })
 
-  test('a token ends by itself, with the credential it was made from, by that one\'s id, and with its subject or the person behind', async () => {
-    const make = (more = {}) => { const who = person(`r-${Math.random()}`, [], more); return store.tokens.mint(who, 'resource', 'orders', 60_000).then((token) => ({ who, token })) }
+  test("a token ends by itself, with the credential it was made from, by that one's id, and with its subject or the person behind", async () => {
+    const make = (more = {}) => {
+      const who = person(`r-${Math.random()}`, [], more)
+      return store.tokens.mint(who, 'resource', 'orders', 60_000).then((token) => ({ who, token }))
+    }
     const rings: string[] = []
     const off = other.bell.on('revoked', ({ value }) => rings.push(value))
     const self = await make()
@@ -90,7 +103,10 @@ describe('the control store', () => {
   test('leases never give more than the account holds, whoever asks at once', async () => {
     const account = { name: 'budget|corp ana|rows', most: 1_000, perMs: 86_400_000 }
     const leases = await Promise.all(Array.from({ length: 100 }, (_, i) => (i % 2 === 0 ? store : other).budgets.lease(account, 37)))
-    assert.equal(leases.reduce((sum, { granted }) => sum + granted, 0), 1_000)
+    assert.equal(
+      leases.reduce((sum, { granted }) => sum + granted, 0),
+      1_000,
+    )
     assert.equal((await store.budgets.lease(account, 1)).granted, 0)
     const some = leases.find(({ granted }) => granted === 37)!
     await store.budgets.giveBack(account, some, 1_000_000)
@@ -113,7 +129,12 @@ describe('the control store', () => {
 
   test('sealed secrets round trip, are sealed in the table, survive a rotation and do not open with another key', async () => {
     let kept: readonly SealKey[] = []
-    const keyring = { keys: [newSealKey()] as readonly SealKey[], keep(keys: readonly SealKey[]) { kept = keys } }
+    const keyring = {
+      keys: [newSealKey()] as readonly SealKey[],
+      keep(keys: readonly SealKey[]) {
+        kept = keys
+      },
+    }
     await store.secrets.put(keyring, 'orders', Buffer.from('hunter22-canary'), 'corp root')
     await store.secrets.put(keyring, 'payments', Buffer.from('second'), 'corp root')
     assert.equal((await other.secrets.open(keyring, 'orders')).toString(), 'hunter22-canary')
@@ -145,7 +166,9 @@ describe('the control store', () => {
     const review = await store.reviews.create(asking(person('bell')), instance)
     const decision = store.waits.decision(review.id, AbortSignal.timeout(10_000))
     let missed = 0
-    store.bell.onMissed(() => { missed++ })
+    store.bell.onMissed(() => {
+      missed++
+    })
     await fixture.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'sluice' AND query LIKE 'LISTEN%'", 'sluice')
     await other.reviews.decide(review.id, sam, 'approve', null)
     assert.equal((await decision).state, 'approved')

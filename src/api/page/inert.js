@@ -2,9 +2,36 @@
 // like ASCII and isn't underlined. Makes text nodes only; nothing in the text can act.
 
 /** Controls, formats (bidi, zero width, tags), unassigned, private, lone surrogates, separators, fillers, variation selectors, every space that is not the plain one. */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]|(?! )\p{Zs}/u
+const UNSEEN =
+  /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]|(?! )\p{Zs}/u
 const COMBINING = /\p{M}/u
-const NAMES = { 0: 'NUL', 7: 'BEL', 8: 'BS', 9: 'TAB', 13: 'CR', 27: 'ESC', 127: 'DEL', 0xa0: 'NBSP', 0xad: 'SHY', 0x200b: 'ZWSP', 0x200c: 'ZWNJ', 0x200d: 'ZWJ', 0x200e: 'LRM', 0x200f: 'RLM', 0x202a: 'LRE', 0x202b: 'RLE', 0x202c: 'PDF', 0x202d: 'LRO', 0x202e: 'RLO', 0x2060: 'WJ', 0x2066: 'LRI', 0x2067: 'RLI', 0x2068: 'FSI', 0x2069: 'PDI', 0xfeff: 'BOM' }
+const NAMES = {
+  0: 'NUL',
+  7: 'BEL',
+  8: 'BS',
+  9: 'TAB',
+  13: 'CR',
+  27: 'ESC',
+  127: 'DEL',
+  0xa0: 'NBSP',
+  0xad: 'SHY',
+  0x200b: 'ZWSP',
+  0x200c: 'ZWNJ',
+  0x200d: 'ZWJ',
+  0x200e: 'LRM',
+  0x200f: 'RLM',
+  0x202a: 'LRE',
+  0x202b: 'RLE',
+  0x202c: 'PDF',
+  0x202d: 'LRO',
+  0x202e: 'RLO',
+  0x2060: 'WJ',
+  0x2066: 'LRI',
+  0x2067: 'RLI',
+  0x2068: 'FSI',
+  0x2069: 'PDI',
+  0xfeff: 'BOM',
+}
 
 const codeOf = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`
 
@@ -32,7 +59,13 @@ export function census(text) {
 /** The same as plain text, for a text with so many signs that elements of their own would stall the page. Brackets of the text's own become signs too. */
 export function inertPlain(text) {
   let made = ''
-  for (const character of text) made += character === '\t' ? '\t' : UNSEEN.test(character) || COMBINING.test(character) || character === '⟨' || character === '⟩' ? `⟨${codeOf(character)}⟩` : character
+  for (const character of text)
+    made +=
+      character === '\t'
+        ? '\t'
+        : UNSEEN.test(character) || COMBINING.test(character) || character === '⟨' || character === '⟩'
+          ? `⟨${codeOf(character)}⟩`
+          : character
   return document.createTextNode(made)
 }
 
@@ -53,10 +86,19 @@ export function inert(text) {
     plain = foreign = ''
   }
   for (const character of text) {
-    if (character === '\t') { flush(); made.append(signOf(character), '\t') }
-    else if (UNSEEN.test(character) || COMBINING.test(character)) { flush(); made.append(signOf(character)) }
-    else if (character > '\u007e') { if (plain !== '') flush(); foreign += character }
-    else { if (foreign !== '') flush(); plain += character }
+    if (character === '\t') {
+      flush()
+      made.append(signOf(character), '\t')
+    } else if (UNSEEN.test(character) || COMBINING.test(character)) {
+      flush()
+      made.append(signOf(character))
+    } else if (character > '\u007e') {
+      if (plain !== '') flush()
+      foreign += character
+    } else {
+      if (foreign !== '') flush()
+      plain += character
+    }
   }
   flush()
   return made

@@ -10,7 +10,12 @@ const $ = (id) => document.getElementById(id)
 const state = { tab: 'waiting', reviews: null, shown: null, skewMs: 0, away: false, me: null, whole: null }
 
 async function ask(method, path, body) {
-  const answer = await fetch(path, { method, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS), headers: body === undefined ? {} : { 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  const answer = await fetch(path, {
+    method,
+    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
   const read = await answer.json()
   if (answer.ok) return read
   throw Object.assign(new Error(read.error?.message ?? 'the gateway refused'), { status: answer.status })
@@ -22,7 +27,9 @@ const nowMs = () => Date.now() + state.skewMs
 function say(words) {
   $('said').textContent = words
   clearTimeout(say.timer)
-  say.timer = setTimeout(() => { $('said').textContent = '' }, SAID_FOR_MS)
+  say.timer = setTimeout(() => {
+    $('said').textContent = ''
+  }, SAID_FOR_MS)
 }
 
 async function refresh() {
@@ -40,7 +47,9 @@ async function refresh() {
 }
 
 async function showOrSayWhy() {
-  try { await show() } catch (error) {
+  try {
+    await show()
+  } catch (error) {
     if (error.status === 401) return signedOut('')
     setAway(true)
   }
@@ -59,7 +68,9 @@ function setAway(away) {
 async function whole(id) {
   const listed = state.reviews.find((review) => review.id === id)
   if (state.whole?.id === id && (listed === undefined || listed.state === state.whole.state)) return state.whole
-  try { state.whole = await ask('GET', `/api/reviews/${id}`) } catch (error) {
+  try {
+    state.whole = await ask('GET', `/api/reviews/${id}`)
+  } catch (error) {
     if (error.status !== 404) throw error
     state.whole = null
   }
@@ -72,14 +83,28 @@ async function show() {
   const main = $('main')
   if (!main.classList.contains('desk')) {
     main.className = 'desk'
-    main.replaceChildren(Object.assign(document.createElement('nav'), { className: 'queue', ariaLabel: 'Reviews' }), Object.assign(document.createElement('section'), { className: 'detail', ariaLabel: 'Review' }))
+    main.replaceChildren(
+      Object.assign(document.createElement('nav'), { className: 'queue', ariaLabel: 'Reviews' }),
+      Object.assign(document.createElement('section'), { className: 'detail', ariaLabel: 'Review' }),
+    )
     state.shown = null
   }
   main.classList.toggle('one', id !== null)
   const waiting = state.reviews.filter((review) => review.state === 'waiting')
   document.title = `${waiting.length > 0 ? `(${waiting.length}) ` : ''}Reviews · Sluice`
   const listed = state.tab === 'waiting' ? waiting.sort((a, b) => a.createdAtMs - b.createdAtMs) : state.reviews.filter((review) => review.state !== 'waiting')
-  main.children[0].replaceChildren(listOf(listed, { tab: state.tab, waiting: waiting.length, chosen: id, pick: (tab) => { state.tab = tab; void showOrSayWhy() }, open }))
+  main.children[0].replaceChildren(
+    listOf(listed, {
+      tab: state.tab,
+      waiting: waiting.length,
+      chosen: id,
+      pick: (tab) => {
+        state.tab = tab
+        void showOrSayWhy()
+      },
+      open,
+    }),
+  )
   const key = JSON.stringify([id, chosen?.state, chosen?.id])
   if (key !== state.shown) {
     state.shown = key
@@ -109,8 +134,10 @@ async function decide(review, decision, comment, buttons) {
 }
 
 const FAILURES = {
-  refused: 'The provider or the gateway did not accept this sign-in.', 'too-late': 'The sign-in took too long, or was started elsewhere. Try again.',
-  'provider-away': 'The identity provider does not answer.', 'unknown-issuer': 'No identity provider is configured for this.',
+  refused: 'The provider or the gateway did not accept this sign-in.',
+  'too-late': 'The sign-in took too long, or was started elsewhere. Try again.',
+  'provider-away': 'The identity provider does not answer.',
+  'unknown-issuer': 'No identity provider is configured for this.',
 }
 
 async function signedOut(failure) {
@@ -124,9 +151,23 @@ async function signedOut(failure) {
   const hint = Object.assign(document.createElement('p'), { className: 'hint', textContent: 'Sign in to see what waits for you, and to decide.' })
   const choices = Object.assign(document.createElement('div'), { className: 'choices' })
   const next = wanted() === null ? '/' : location.pathname
-  for (const { name } of issuers ?? []) choices.append(Object.assign(document.createElement('a'), { className: 'button yes', href: `/login?issuer=${encodeURIComponent(name)}&next=${encodeURIComponent(next)}`, textContent: issuers.length === 1 ? 'Sign in' : `Sign in with ${name}` }))
-  if (issuers !== null && issuers.length === 0) choices.append(Object.assign(document.createElement('p'), { className: 'hint', textContent: 'No identity provider is configured. `sluice reviews` works with any token.' }))
-  const said = failure === '' ? [] : [Object.assign(document.createElement('p'), { className: 'alarm', textContent: FAILURES[failure] ?? 'The sign-in failed.' })]
+  for (const { name } of issuers ?? [])
+    choices.append(
+      Object.assign(document.createElement('a'), {
+        className: 'button yes',
+        href: `/login?issuer=${encodeURIComponent(name)}&next=${encodeURIComponent(next)}`,
+        textContent: issuers.length === 1 ? 'Sign in' : `Sign in with ${name}`,
+      }),
+    )
+  if (issuers !== null && issuers.length === 0)
+    choices.append(
+      Object.assign(document.createElement('p'), {
+        className: 'hint',
+        textContent: 'No identity provider is configured. `sluice reviews` works with any token.',
+      }),
+    )
+  const said =
+    failure === '' ? [] : [Object.assign(document.createElement('p'), { className: 'alarm', textContent: FAILURES[failure] ?? 'The sign-in failed.' })]
   main.replaceChildren(heading, hint, ...said, choices)
   if (issuers === null) setAway(true)
 }
@@ -134,7 +175,9 @@ async function signedOut(failure) {
 async function start() {
   const failure = new URLSearchParams(location.search).get('login')
   if (failure !== null) history.replaceState(null, '', location.pathname)
-  try { state.me = await ask('GET', '/api/whoami') } catch (error) {
+  try {
+    state.me = await ask('GET', '/api/whoami')
+  } catch (error) {
     if (error.status === 401) return signedOut(failure ?? '')
     setAway(true)
     setTimeout(start, 3_000)
@@ -144,7 +187,10 @@ async function start() {
   $('logout').hidden = false
   const main = $('main')
   main.className = 'desk'
-  main.replaceChildren(Object.assign(document.createElement('nav'), { className: 'queue', ariaLabel: 'Reviews' }), Object.assign(document.createElement('section'), { className: 'detail', ariaLabel: 'Review' }))
+  main.replaceChildren(
+    Object.assign(document.createElement('nav'), { className: 'queue', ariaLabel: 'Reviews' }),
+    Object.assign(document.createElement('section'), { className: 'detail', ariaLabel: 'Review' }),
+  )
   main.children[0].append(...Array.from({ length: 3 }, () => Object.assign(document.createElement('div'), { className: 'bone' })))
   await refresh()
   follow()
@@ -153,13 +199,22 @@ async function start() {
 function follow() {
   const source = new EventSource('/api/reviews/stream')
   source.addEventListener('changed', () => void refresh())
-  source.addEventListener('error', () => { if (source.readyState === EventSource.CLOSED) setTimeout(() => { if (state.me !== null) follow() }, POLL_EVERY_MS) })
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED)
+      setTimeout(() => {
+        if (state.me !== null) follow()
+      }, POLL_EVERY_MS)
+  })
   clearInterval(follow.timer)
-  follow.timer = setInterval(() => { if (state.me !== null) void refresh() }, POLL_EVERY_MS)
+  follow.timer = setInterval(() => {
+    if (state.me !== null) void refresh()
+  }, POLL_EVERY_MS)
 }
 
 setInterval(() => tick(nowMs(), state.away), 1_000)
-addEventListener('popstate', () => { if (state.reviews !== null) void showOrSayWhy() })
+addEventListener('popstate', () => {
+  if (state.reviews !== null) void showOrSayWhy()
+})
 $('logout').addEventListener('click', async () => {
   await ask('POST', '/logout').catch(() => {})
   location.href = '/'

@@ -100,6 +100,7 @@ export class Door implements Gate {
       session, resource, database, keyedHash: this.#p.ports.keyedHash,
       credential: () => this.#p.bus.ask('credential', { session: id, resource: resource.name, class: grant.needs }),
       cancelKey: (bytes, onCancel) => this.#cancelKey(entry, bytes, onCancel),
+      failed: (error) => { if (!(error instanceof SluiceError)) log.error({ session: id, error: error instanceof Error ? error.stack : 'unknown' }, 'a session failed'); else log.info({ session: id, code: error.code, why: error.message }, 'a session was ended') },
       moved: () => this.#p.moved({ resource: resource.name, database }),
       onTick: (tick) => { entry.ticks.push(tick) },
       get state() { return state },

@@ -26,6 +26,8 @@ export interface Opened {
   cancelKey(secretBytes: number, onCancel: () => void): { readonly id: number; readonly secret: Buffer }
   /** Called about once a second while the session is open. */
   onTick(tick: (nowMs: number) => void): void
+  /** Something that was not expected ended it: for the gateway's log. */
+  failed(error: unknown): void
   /** This session changed the catalog: the resource's other workers are told. */
   moved(): void
   /** Keyed hash for masks (`hash`) and the record. */

@@ -1,6 +1,7 @@
 // Moves bytes between a client and its server and asks the session about every statement. All waiting, ordering and back-pressure
 // of the byte protocols lives here and only here; no protocol's name occurs. Nothing passes to the server without `ask`.
 import type { Duplex } from 'node:stream'
+import { SluiceError } from '../core/errors.ts'
 import type { Denied, Plan, Seen, Session, Verdict } from '../core/session.ts'
 import { Scratch } from './bytes.ts'
 import { type Answers, BLOCKED, type Codec, NEED_MORE } from './codec.ts'
@@ -23,6 +24,8 @@ export interface RelayOptions {
   readonly session: Session
   /** Asks the server, on a connection of its own, to end what it is doing. Resolves when that connection has closed. */
   cancel(): Promise<void>
+  /** Told of what was not expected, for the log. */
+  failed(error: unknown): void
   /** Bytes the server sent after login, already read. */
   readonly early: Buffer
   /** Limits of the resource, in milliseconds. */
@@ -401,7 +404,10 @@ export class Relay implements Answers {
     this.#closeOpen('the server closed the connection')
     this.#finish(over)
   }
-  #fail(error: unknown): void { this.#end(error instanceof Error ? error.message : 'an internal error', true) }
+  #fail(error: unknown): void {
+    this.#o.failed(error)
+    this.#end(error instanceof SluiceError && error.public ? error.message : 'an internal error', true)
+  }
   /** Whatever goes wrong inside ends this session, and no other. */
   #guard(step: () => void): void { try { step() } catch (error) { this.#fail(error) } }
 

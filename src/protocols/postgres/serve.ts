@@ -72,7 +72,7 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     opened.state = () => `${reader.state?.role ?? ''}\0${reader.state?.searchPath.join('\0') ?? ''}`
     relay = new Relay({
       client: socket, server: upstream.socket, codec, session, early: upstream.early, statementMs: resource.limits.statementMs, idleMs: resource.limits.idleMs,
-      cancel: () => cancelUpstream(upstream),
+      cancel: () => cancelUpstream(upstream), failed: (error) => opened.failed(error),
     })
     const key = opened.cancelKey(CANCEL_SECRET_BYTES[greeting.protocolMinor], () => relay.cancelled())
     welcome(socket, upstream, reader, guard, { pid: key.id, secret: key.secret })

@@ -87,13 +87,16 @@ export class SessionReader implements Reader {
 
   probe(inTransaction: boolean): string | null {
     const texts = [DATABASE, probeSql]
-    this.#loading = this.#own || this.#shelf.current === null || this.#misfit
+    this.#shared = this.#shelf.current
+    this.#loading = this.#own || this.#shared === null || this.#misfit
     if (this.#loading) texts.push(`SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)`, ...queries().map(({ sql }) => sql))
     const text = texts.join(';\n')
     // What is set for the reading ends with it: with the statement's own transaction, or with a savepoint inside the client's.
     return inTransaction ? `SAVEPOINT sluice_reads_the_catalog;\n${text};\nROLLBACK TO SAVEPOINT sluice_reads_the_catalog;\nRELEASE SAVEPOINT sluice_reads_the_catalog` : text
   }
   #misfit = false
+  /** What the shelf held when the probe was sent. */
+  #shared: SharedCatalog | null = null
 
   learned(results: readonly (readonly (readonly (string | null)[])[])[], inTransaction: boolean): void {
     const [database, version] = results[0]![0]!
@@ -105,9 +108,12 @@ export class SessionReader implements Reader {
       this.#catalog = catalogFrom(rows, Number(version), (this.#shelf.current?.catalog.generation ?? 0) + 1)
       this.#misfit = false
       if (!inTransaction) { this.#shelf.put(Number(database), this.#catalog); this.#own = false }
-    } else if (this.#shelf.current!.database !== Number(database)) this.#misfit = true
-    else this.#catalog = this.#shelf.current!.catalog
-    this.#seen = this.#own ? this.#catalog : this.#shelf.current?.catalog ?? this.#catalog
+    } else if (this.#shared!.database !== Number(database)) {
+      // The shelf holds the catalog of a database that is gone.
+      this.#misfit = true
+      return
+    } else this.#catalog = this.#shared!.catalog
+    this.#seen = this.#own || this.#loading ? this.#shelf.current?.catalog ?? this.#catalog : this.#catalog
     this.#settle()
   }
   /** Whether `learned` found that it must ask once more. */

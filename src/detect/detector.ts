@@ -5,7 +5,7 @@ import { compilePattern, findPattern, type Pattern } from './custom.ts'
 import { afterDash, beginsAt, digitAt, escapeEnd, isAlphanumeric, WIDE_LEADS, widthOf } from './digits.ts'
 import { Found } from './found.ts'
 import { cardEnd, ibanEnd, phoneEnd, ssnEnd } from './numbers.ts'
-import { forgetVain, jwtEnd, KEY_ANCHORS, keyEnd, keyFrom, privateKeyEnd } from './secrets.ts'
+import { BEFORE_ANCHOR, forgetVain, jwtEnd, KEY_ANCHORS, keyEnd, keyFrom, privateKeyEnd } from './secrets.ts'
 
 export const DETECTORS = ['us-ssn', 'credit-card', 'iban', 'phone', 'ip', 'email', 'api-key', 'jwt', 'private-key'] as const
 type Name = (typeof DETECTORS)[number]
@@ -28,6 +28,8 @@ export function compileDetectors(rules: readonly DetectorRule[]): Detector | nul
 
 const DIGIT = 1, WIDE = 2, AT = 3, ANCHOR = 4, COLON = 5
 const OFF = -1
+/** Whether a separator may part digits at `at`: the look that spares most numbers the validators. */
+const mayPart = (bytes: Uint8Array, at: number, end: number) => at + 1 < end && (bytes[at]! >= 0xc2 || ((bytes[at] === 0x20 || bytes[at] === 0x2d || bytes[at] === 0x2e) && digitAt(bytes, at + 1, end) >= 0))
 const mayEscape = (byte: number) => byte === 0x25 || isAlphanumeric(byte)
 
 class Scanner implements Detector {
@@ -72,10 +74,10 @@ class Scanner implements Detector {
     const table = this.#table
     found.count = 0
     forgetVain()
-    let at = start
-    while (at < end) {
-      const kind = table[bytes[at]!]!
-      if (kind === 0) { at++; continue }
+    let at = start, kind = 0
+    for (;;) {
+      while (at < end && (kind = table[bytes[at]!]!) === 0) at++
+      if (at >= end) break
       at = kind === DIGIT ? this.#number(bytes, start, at, end, found) : this.#other(kind, bytes, start, at, end, found)
     }
     if (this.#patterns.length > 0) this.#own(bytes, start, end, found)
@@ -98,7 +100,7 @@ class Scanner implements Detector {
     if (count === 3 && this.#ssn !== OFF && afterDash(bytes, run, end) > 0 && this.#take(found, ssnEnd(bytes, at, end), at, this.#ssn)) return found.to[found.count - 1]!
     // The digits of a fraction are no card: `0.4539148803436467`.
     const fraction = at - 2 >= start && bytes[at - 1] === 0x2e && bytes[at - 2]! >= 48 && bytes[at - 2]! <= 57
-    if (this.#card !== OFF && count <= 19 && !(fraction && count >= 13) && (count >= 13 || run < end) && this.#take(found, cardEnd(bytes, start, at, end), at, this.#card)) return found.to[found.count - 1]!
+    if (this.#card !== OFF && count <= 19 && !(fraction && count >= 13) && (count >= 13 || mayPart(bytes, run, end)) && this.#take(found, cardEnd(bytes, start, at, end), at, this.#card)) return found.to[found.count - 1]!
     if (this.#ip !== OFF && count <= 3 && bytes[run] === 0x2e && this.#take(found, ipv4End(bytes, start, at, end), at, this.#ip)) return found.to[found.count - 1]!
     if (this.#phone !== OFF && count <= 15) {
       const before = at > start && (bytes[at - 1] === 0x2b || bytes[at - 1] === 0x28) ? at - 1 : at
@@ -120,7 +122,7 @@ class Scanner implements Detector {
     }
     if (this.#pem !== OFF && bytes[at] === 0x2d && this.#take(found, privateKeyEnd(bytes, at, end), at, this.#pem)) return found.to[found.count - 1]!
     if (this.#jwt !== OFF && bytes[at] === 0x4a && at - 2 >= start && bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65 && this.#take(found, jwtEnd(bytes, start, at - 2, end), at - 2, this.#jwt)) return found.to[found.count - 1]!
-    if (this.#key !== OFF) {
+    if (this.#key !== OFF && at > start && BEFORE_ANCHOR[bytes[at - 1]!] === 1) {
       const to = keyEnd(bytes, start, at, end)
       if (to >= 0) { found.add(keyFrom, to, this.#key); return Math.max(to, at + 1) }
     }

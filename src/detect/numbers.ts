@@ -109,27 +109,28 @@ export function ibanEnd(bytes: Uint8Array, start: number, at: number, end: numbe
 const alphanumericValue = (byte: number) => (byte >= 48 && byte <= 57 ? byte - 48 : isLetter(byte) ? (byte | 32) - 87 : -1)
 
 const PHONE_BYTES_MAX = 48
+const PHONE_PARTS_MAX = 8
+const sizes = new Uint8Array(PHONE_PARTS_MAX)
 
 /** +49 30 901820, (212) 555-0199, 212-555-0199, 020 7946 0018: international, North American, or with a trunk zero and parted. */
 export function phoneEnd(bytes: Uint8Array, start: number, at: number, end: number): number {
   const international = at > start && bytes[at - 1] === 0x2b
   if (international && !beginsAt(bytes, start, at - 1)) return -1
   const limit = Math.min(end, at + PHONE_BYTES_MAX)
-  const sizes: number[] = [0]
-  let p = at, last = at, count = 0
+  let p = at, last = at, count = 0, part = 0
+  sizes[0] = 0
   while (p < limit) {
-    if (digitAt(bytes, p, limit) >= 0) { count++; sizes[sizes.length - 1]!++; p += widthOf(bytes[p]!); last = p; continue }
-    const next = phoneGap(bytes, p, limit)
-    if (next < 0 || (!international && count > 11)) break
-    sizes.push(0)
-    p = next
+    if (digitAt(bytes, p, limit) >= 0) { count++; sizes[part]!++; p += widthOf(bytes[p]!); last = p; continue }
+    p = phoneGap(bytes, p, limit)
+    if (p < 0 || part + 1 === PHONE_PARTS_MAX || (!international && count > 11)) break
+    sizes[++part] = 0
   }
-  if (sizes.at(-1) === 0) sizes.pop()
   if (!endsAt(bytes, last, end)) return -1
   if (international) return count >= 8 && count <= 15 ? last : -1
-  const national = sizes[0] === 1 && digitAt(bytes, at, end) === 1 ? sizes.slice(1) : sizes
-  if (national.length === 3 && national[0] === 3 && national[1] === 3 && national[2] === 4) return digitAt(bytes, at, end) >= 1 ? last : -1
-  return digitAt(bytes, at, end) === 0 && sizes.length >= 2 && sizes.length <= 5 && sizes[0]! >= 2 && sizes[0]! <= 5 && count >= 9 && count <= 11 ? last : -1
+  const first = digitAt(bytes, at, end)
+  const area = sizes[0] === 1 && first === 1 ? 1 : 0
+  if (part - area === 2 && sizes[area] === 3 && sizes[area + 1] === 3 && sizes[area + 2] === 4) return first >= 1 ? last : -1
+  return first === 0 && part >= 1 && part <= 4 && sizes[0]! >= 2 && sizes[0]! <= 5 && count >= 9 && count <= 11 ? last : -1
 }
 /** Up to two of space, dash, dot, slash and brackets before the next digit. */
 function phoneGap(bytes: Uint8Array, at: number, end: number): number {

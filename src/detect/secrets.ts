@@ -39,6 +39,10 @@ const byAnchor: (readonly Key[] | undefined)[] = []
 for (const each of KEYS) { const anchor = each.prefix.charCodeAt(each.anchor); byAnchor[anchor] = [...(byAnchor[anchor] ?? []), each] }
 export const KEY_ANCHORS: readonly number[] = byAnchor.flatMap((keys, byte) => (keys === undefined ? [] : [byte]))
 
+/** 1 for bytes that stand before an anchor in some prefix. */
+export const BEFORE_ANCHOR = new Uint8Array(256)
+for (const each of KEYS) BEFORE_ANCHOR[each.prefix.charCodeAt(each.anchor - 1)] = 1
+
 /** Where the key recognised last begins. */
 export let keyFrom = 0
 /** End of the key with an anchor at `at`, -1 when there is none; where it begins is left in `keyFrom`. */

@@ -34,6 +34,9 @@ const NO_TEXT = new Set([
   1561, 1563, 2951, 3221, 3905, 3907, 3909, 3911, 3913, 3927, 6150, 6151, 6152, 6153, 6155, 6157,
 ])
 
+/** OIDs below this are the server's own and mean the same everywhere. */
+const OWN_TYPES_FROM = 16_384
+
 /** Null: nothing of this column can change. A mask of the column beats detectors. */
 export function cellMask(type: CellType, column: MaskKind | null, detector: Detector | null, hash: KeyedHash): CellMask | null {
   if (column !== null) return wholeMask(type, column, hash)
@@ -62,8 +65,12 @@ function fit(text: string, length: number | null, padded: boolean): string {
 
 // ---- detectors
 
+const made = new WeakMap<Detector, { readonly hash: KeyedHash; readonly masks: Masks }>()
+/** Masks of one detector are shared by all columns: they run to their end one after the other, and keep nothing of a value. */
 export function detectorMask(type: CellType, detector: Detector, hash: KeyedHash): CellMask | null {
-  return new Masks(detector, hash).of(type)
+  let known = made.get(detector)
+  if (known === undefined || known.hash !== hash) { known = { hash, masks: new Masks(detector, hash) }; made.set(detector, known) }
+  return known.masks.of(type)
 }
 
 /** The detector masks of all types, made as they are needed: a record may hold any of them. */
@@ -97,9 +104,9 @@ class Masks {
 
   #binaryOf(type: number, name: string | null): CellMask | null {
     const known = this.#binary.get(type)
-    if (known !== undefined) return known
+    if (known !== undefined && (name === null || type < OWN_TYPES_FROM)) return known
     const mask = this.#makeBinary(type, name)
-    this.#binary.set(type, mask)
+    if (name === null || type < OWN_TYPES_FROM) this.#binary.set(type, mask)
     return mask
   }
   #makeBinary(type: number, name: string | null): CellMask | null {

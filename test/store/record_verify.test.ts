@@ -219,6 +219,17 @@ const MUTATORS: readonly Mutator[] = [
   },
 ]
 
+test('a signature in another spelling of the same bytes is not the one that was written', () => {
+  const spoilt = record.shelf.copy()
+  const text = spoilt.headsBytes.toString()
+  const last = text.lastIndexOf('=="}') - 1
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+  const other = letters[letters.indexOf(text[last]!) ^ 1]!
+  spoilt.headsBytes = Buffer.from(text.slice(0, last) + other + text.slice(last + 1))
+  spoilt.exportedBytes = spoilt.headsBytes
+  assert.equal(verify(spoilt, record.publicKey).ok, false)
+})
+
 test('a change names the log, the batch and the last event in front of it', () => {
   const spoilt = record.shelf.copy()
   const bytes = Buffer.from(spoilt.segment('people/boot-2', 1)!)

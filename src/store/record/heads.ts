@@ -39,7 +39,10 @@ function split(line: string): { text: string; signature: string } | null {
 }
 export function isSigned(line: string, publicKey: KeyObject): boolean {
   const parts = split(line)
-  return parts !== null && verifySignature(null, Buffer.from(parts.text), publicKey, Buffer.from(parts.signature, 'base64'))
+  if (parts === null) return false
+  const signature = Buffer.from(parts.signature, 'base64')
+  // Base64 has several texts for the same bytes: only the one that was written counts.
+  return signature.toString('base64') === parts.signature && verifySignature(null, Buffer.from(parts.text), publicKey, signature)
 }
 export function parseLine(line: string): SignedEntry | null {
   const parts = line.length > HEAD_LINE_BYTES_MAX ? null : split(line)

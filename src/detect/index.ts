@@ -2,5 +2,4 @@
 export { compileDetectors, type Detector, type DetectorRule, DETECTORS, type Hiding } from './detector.ts'
 export { Found } from './found.ts'
 export { HASH_CHARS, HIDDEN, type KeyedHash, partial, replacement, writeHidden } from './replace.ts'
-export { requestDetector } from './request.ts'
 export { DetectStream, HELD_BYTES_MAX } from './stream.ts'

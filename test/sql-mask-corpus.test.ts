@@ -3,12 +3,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import type { Node } from 'libpg-query'
-import { judgeFunction, judgeOperator, judgeType, NOTHING_MADE, type Sight } from '../src/sql/functions.ts'
+import { effectsOf } from '../src/sql/effects.ts'
 import { parse } from '../src/sql/grammar.ts'
 import type { MaskOf } from '../src/sql/mask-index.ts'
-import { resolve } from '../src/sql/resolve.ts'
-import { stringsOf, walk } from '../src/sql/walk.ts'
 import { MaskedSession } from './servers/masked.ts'
 import { startPostgres, SUITE_VERSIONS, type TestServer } from './servers/postgres.ts'
 
@@ -22,22 +19,13 @@ const ELSEWHERE: Readonly<Record<string, string>> = { 'pg-projection-23': 'a val
 const NOT_YET: Readonly<Record<string, string>> = {}
 const masked: MaskOf = (schema, table, column) => schema === 'public' && table === 'customers' && ['ssn', 'card_number', 'email'].includes(column) ? { with: 'redact', rule: 'corpus', lookups: { count: 10, perMs: 60_000 } } : null
 
-/** Why a text calls something not known to be harmless: the gateway's effects say so too, but the masks are tried here alone. */
+/** Why a text calls something not known to be harmless, as the gateway takes it from its effects. */
 async function unknownCall(text: string, session: MaskedSession): Promise<string | null> {
   const tree = await parse(text)
   if (tree.kind !== 'tree') return null
-  const sight: Sight = { catalog: session.catalog, context: session.context, listed: new Set(), made: NOTHING_MADE }
-  let found: string | null = null
-  for (const { node } of tree.statements) {
-    const resolution = resolve(node, session.catalog, session.context)
-    walk(node, ({ kind, body }) => {
-      const b = body as { funcname?: Node[]; name?: Node[]; names?: Node[] }
-      if (kind === 'CallStmt') found = 'a procedure is not known to be harmless'
-      const doubt = kind === 'FuncCall' && !resolution.useOf.has(body) && b.funcname?.length !== 0 ? judgeFunction(stringsOf(b.funcname) ?? [], sight) : kind === 'A_Expr' ? judgeOperator(stringsOf(b.name) ?? [], sight) : kind === 'TypeName' ? judgeType(stringsOf(b.names) ?? [], sight) : null
-      if (doubt !== null && !/set_config|nextval|current_setting/.test(doubt.reason)) found ??= doubt.reason
-    })
-  }
-  return found
+  const effects = effectsOf(tree, session.catalog, session.context).flatMap((reading) => reading.effects)
+  const call = effects.find((effect) => /^sql\.(call|file|network)$/.test(effect.operation))
+  return call === undefined ? null : call.reason ?? 'a routine is not known to be harmless'
 }
 
 async function seed(server: TestServer): Promise<void> {

@@ -62,6 +62,9 @@ function reachable(work: Checked, ranged: Ranged, kind: string): Masked | null {
 
 /** Masks go by name: what renames or moves a schema with masked tables takes them away. */
 function checkNames(index: MaskIndex, kind: string, body: object): void {
+  const routine = /^OBJECT_(FUNCTION|PROCEDURE|ROUTINE|AGGREGATE|OPERATOR)$/
+  const moved = (body as { renameType?: string; objectType?: string })
+  if (routine.test(moved.renameType ?? '') || (kind === 'AlterObjectSchemaStmt' && routine.test(moved.objectType ?? ''))) throw new Refusal('mask', 'a routine could take the name of one that is known to be harmless', 'create it anew under the name it should have')
   if (kind !== 'RenameStmt') return
   const rename = body as RenameStmt
   if (rename.renameType === 'OBJECT_SCHEMA' && index.schemas.has(rename.subname ?? '')) throw new Refusal('mask', `schema ${rename.subname} holds masked tables and can't be renamed here`, 'masks go by name')

@@ -16,8 +16,11 @@ export function castType(column: Column): string {
   return /^("[^"]*"|[^".(]*)(\[\])*$/.test(column.typeName) ? `pg_catalog.${column.typeName}` : column.typeName
 }
 export const isText = (column: Column): boolean => column.typeKind !== 'd' && /^(text|character varying(\(\d+\))?|character(\(\d+\))?)$/.test(column.typeName)
-/** What a write would give back if it saved what this mask shows. */
-export const shows = (hidden: Hidden): 'text' | 'part' | 'null' => hidden.with === 'null' || !isText(hidden.column) ? 'null' : hidden.with === 'partial' ? 'part' : 'text'
+/**
+ * What a write would give back if it saved what this mask shows. A virtual column would be computed from real values to learn whether it is
+ * NULL, and the error of that would carry them: it shows NULL.
+ */
+export const shows = (hidden: Hidden): 'text' | 'part' | 'null' => hidden.with === 'null' || !isText(hidden.column) || hidden.column.generated === 'v' ? 'null' : hidden.with === 'partial' ? 'part' : 'text'
 
 export function maskExpression(hidden: Hidden): string {
   const { column } = hidden

@@ -36,6 +36,8 @@ const ORDER: readonly HidingKind[] = ['null', 'redact', 'hash', 'token', 'partia
 const FOREIGN_SQL = new Set(['dblink', 'tablefunc', 'xml2', 'file_fdw', 'postgres_fdw', 'pageinspect', 'pg_cron'])
 /** Routine bodies in which a name may be made at run time, or written in a way that word search can't see. */
 const DYNAMIC = /\bexecute\b|u&["']|\\u|\\x|_to_xml|ts_stat|dblink|\bregclass\b|\btg_table_name\b|\btg_relname\b|\btg_relid\b/i
+/** NEW.status and OLD.status name columns, never relations or functions. */
+const ROW_COLUMN = /\b(new|old)\s*\.\s*("[^"]*"|[\p{L}\p{N}_$]+)/giu
 const isSystem = (relation: Relation): boolean => relation.schema === 'pg_catalog' || relation.schema === 'information_schema'
 
 const cache = new WeakMap<Catalog, WeakMap<MaskOf, MaskIndex>>()
@@ -45,6 +47,13 @@ export function maskIndex(catalog: Catalog, maskOf: MaskOf): MaskIndex {
   let index = byGrant.get(maskOf)
   if (index === undefined) byGrant.set(maskOf, index = build(catalog, maskOf))
   return index
+}
+
+/** For the second guard on the wire: table OID → attnum → mask, with all that masks are inherited by. */
+export function hiddenByOrigin(catalog: Catalog, maskOf: MaskOf): ReadonlyMap<number, ReadonlyMap<number, Hidden>> {
+  const out = new Map<number, Map<number, Hidden>>()
+  for (const { relation, hidden } of maskIndex(catalog, maskOf).masked.values()) out.set(relation.oid, new Map([...hidden.values()].map((one) => [one.column.number, one])))
+  return out
 }
 
 function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
@@ -172,7 +181,17 @@ function spreadTo(relation: Relation, catalog: Catalog, masked: Map<number, Mask
 
 function suspicious(routine: Routine, names: ReadonlySet<string>): boolean {
   if (routine.extension !== null) return FOREIGN_SQL.has(routine.extension)
-  return suspiciousBody(routine.language, routine.body, names)
+  const text = textOf(routine)
+  return text.followed ? text.words.some((word) => names.has(word)) : true
+}
+
+/** Worked out once per routine: bodies are long, and are looked at for each grant. */
+interface RoutineText { readonly followed: boolean; readonly words: readonly string[] }
+const texts = new WeakMap<Routine, RoutineText>()
+function textOf(routine: Routine): RoutineText {
+  let text = texts.get(routine)
+  if (text === undefined) texts.set(routine, text = { followed: (routine.language === 'sql' || routine.language === 'plpgsql') && !DYNAMIC.test(routine.body), words: [...new Set(words(routine.body))] })
+  return text
 }
 /** Whether a routine's text names any of these, could make a name at run time, or is in a language that is not followed. */
 export function suspiciousBody(language: string, body: string, names: ReadonlySet<string>): boolean {
@@ -202,10 +221,11 @@ function spreadTriggers(catalog: Catalog, masked: ReadonlyMap<number, Masked>, b
       const mine = masked.get(relation.oid)
       const carries = mine !== undefined ? rowsLeave(text, hiddenNames) : words(text).some((w) => maskedNames.has(w)) && rowsLeave(text, hiddenNames)
       if (!carries) continue
-      for (const word of [...words(text), routine.name.toLowerCase()]) carried.add(word)
+      const named = words(text.replace(ROW_COLUMN, ' '))
+      for (const word of [...named, routine.name.toLowerCase()]) carried.add(word)
       const why = `is written by trigger ${trigger.name} of ${label(relation)}, which may copy masked values`
       const taint = (target: Relation) => { if (!masked.has(target.oid)) blocked.set(target.oid, `${label(target)} ${why}`) }
-      for (const word of words(text)) for (const target of byWord.get(word) ?? []) if (target.oid !== relation.oid) taint(target)
+      for (const word of named) for (const target of byWord.get(word) ?? []) if (target.oid !== relation.oid) taint(target)
       if (mine === undefined) taint(relation)
       else if (DYNAMIC.test(text) || routine.language !== 'plpgsql' && routine.language !== 'sql') {
         for (const target of catalog.relations.values()) if (!isSystem(target) && target.oid !== relation.oid && target.kind === 'r' && target.name.toLowerCase().includes(relation.name.toLowerCase())) taint(target)
@@ -231,7 +251,7 @@ function stirred(catalog: Catalog, masked: ReadonlyMap<number, Masked>): Map<num
 /** A routine's text with those of all routines it names. */
 function closure(catalog: Catalog, routine: Routine): string {
   const seen = new Set<Routine>([routine])
-  for (const one of seen) for (const word of words(one.body)) for (const next of catalog.routines.get(word) ?? []) if (next.extension === null && seen.size < 64) seen.add(next)
+  for (const one of seen) for (const word of textOf(one).words) for (const next of catalog.routines.get(word) ?? []) if (next.extension === null && seen.size < 64) seen.add(next)
   return [...seen].map((one) => one.body).join('\n')
 }
 

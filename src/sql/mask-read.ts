@@ -157,7 +157,7 @@ function passing(work: Work, read: Ranged & { readonly masked: Masked }, usage: 
   const out = new Set<string>()
   const { relation, hidden } = read.masked
   const top = as('SelectStmt', statement)
-  const plain = top !== null && read.query === top && (work.wrapper === 'none' || work.wrapper === 'cursor') && !usage.whole && top.op === 'SETOP_NONE' && work.names.selects.length === 1
+  const plain = top !== null && /^[rpf]$/.test(relation.kind) && read.query === top && (work.wrapper === 'none' || work.wrapper === 'cursor') && !usage.whole && top.op === 'SETOP_NONE' && work.names.selects.length === 1
     && top.distinctClause === undefined && top.groupClause === undefined && top.havingClause === undefined && top.windowClause === undefined && top.intoClause === undefined
     && work.names.joins.length === 0 && (read.node.alias?.colnames ?? []).length === 0 && work.names.writes.length === 0
   if (!plain) return out

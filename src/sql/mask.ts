@@ -148,7 +148,7 @@ function innermost(node: Node): Node {
 }
 
 /** Looked at whatever they name. */
-const ALWAYS = new Set(['CreateFunctionStmt', 'RenameStmt', 'ListenStmt', 'DefineStmt', 'CreateCastStmt', 'CreateOpClassStmt', 'CreateTrigStmt'])
+const ALWAYS = new Set(['CreateFunctionStmt', 'RenameStmt', 'AlterObjectSchemaStmt', 'ListenStmt', 'DefineStmt', 'CreateCastStmt', 'CreateOpClassStmt', 'CreateTrigStmt'])
 /** A cheap look: does the statement name anything of interest, or define something that could? */
 function concerns(index: MaskIndex, node: Node, kind: string): boolean {
   if (ALWAYS.has(kind)) return true

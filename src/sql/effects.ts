@@ -92,8 +92,8 @@ const CONTROLS: Readonly<Record<string, TransactionControl>> = {
 const UNDOES = new Set<TransactionControl>(['commit', 'rollback', 'rollback to', 'prepare'])
 /** Bit of DeclareCursorStmt.options for WITH HOLD (parsenodes.h). */
 const CURSOR_OPT_HOLD = 0x20
-/** FETCH ALL is LONG_MAX, which JSON numbers don't hold exactly. */
-const ALL_ROWS_MIN = 2 ** 31
+/** FETCH ALL is LONG_MAX, of 32 bits in the grammar's build. */
+const ALL_ROWS_MIN = 2 ** 31 - 1
 
 function factsOf(node: Node, body: object, reader: Reader, sight: Sight, options: Options): Partial<Facts> {
   const ground = { resolution: reader.resolution, catalog: sight.catalog, scalar: reader.scalar }

@@ -32,9 +32,11 @@ export const EXCLUDED: readonly Exclusion[] = [
 ]
 
 /** Relations of pg_catalog and information_schema that are no part of "reading the catalog". */
-export const SENSITIVE: readonly { readonly reason: string; readonly names: string }[] = [
+export const SENSITIVE: readonly { readonly reason: string; readonly names: string; /** Only with this column. */ readonly column?: string }[] = [
   { reason: 'holds password hashes', names: 'pg_authid pg_shadow' },
-  { reason: 'holds credentials for other servers', names: 'pg_user_mapping pg_user_mappings user_mapping_options _pg_user_mappings pg_subscription' },
+  { reason: 'holds credentials for other servers', names: 'pg_user_mapping user_mapping_options _pg_user_mappings' },
+  { reason: 'holds credentials for other servers', names: 'pg_user_mappings', column: 'umoptions' },
+  { reason: 'holds credentials for other servers', names: 'pg_subscription', column: 'subconninfo' },
   { reason: 'holds the contents of large objects, which masks do not reach', names: 'pg_largeobject' },
   { reason: 'holds samples of column values', names: 'pg_statistic pg_stats pg_statistic_ext_data pg_stats_ext pg_stats_ext_exprs' },
   { reason: 'shows what other sessions do', names: 'pg_stat_activity pg_locks pg_prepared_xacts pg_stat_ssl pg_stat_gssapi pg_stat_replication pg_stat_wal_receiver pg_stat_subscription pg_stat_subscription_stats pg_stat_progress_* pg_stat_statements pg_stat_statements_info pg_shmem_allocations pg_shmem_allocations_numa pg_backend_memory_contexts pg_aios' },
@@ -60,4 +62,4 @@ const sensitiveNames = index(SENSITIVE)
 /** Why a built-in function is not harmless; null when no group names it. */
 export const exclusionOf = (name: string): Exclusion | null => EXCLUDED[find(excludedNames, name)] ?? null
 /** Why a system relation is not for everyone who may read; null when it is. */
-export const sensitivityOf = (name: string): string | null => SENSITIVE[find(sensitiveNames, name)]?.reason ?? null
+export const sensitivityOf = (name: string): (typeof SENSITIVE)[number] | null => SENSITIVE[find(sensitiveNames, name)] ?? null

@@ -1,6 +1,6 @@
 // Collects the effects of one statement and everything inside it. The table of statements (statements.ts) says what each kind of statement
 // is; this walks, so that nothing inside is passed over: nested statements, functions, operators, casts, attribute notation, relations.
-import type { FuncCall, Node, RangeVar } from 'libpg-query'
+import type { FuncCall, Node, RangeVar, SelectStmt } from 'libpg-query'
 import type { Catalog, NameContext } from './catalog.ts'
 import { exclusionOf, sensitivityOf } from './excluded.ts'
 import { builtinOf, judgeFunction, judgeOperator, judgeType, routineNamed } from './functions.ts'
@@ -12,6 +12,7 @@ import { judgeSetting } from './settings.ts'
 import type { SettingChange } from './settings.ts'
 import { STATEMENTS } from './statements.ts'
 import type { StatementKind } from './statements.ts'
+import { andTerms } from './values.ts'
 import { as, children, kindOf, stringsOf } from './walk.ts'
 import type { Kind } from './walk.ts'
 
@@ -44,6 +45,7 @@ export class Reader {
   /** A plain EXPLAIN plans its statement: functions may be folded, nothing is written. */
   planned = false
   #reads = false
+  #top: SelectStmt | null = null
   readonly #seen = new Set<string>()
 
   constructor(resolution: Resolution, sight: Sight, options: Options) { this.resolution = resolution; this.sight = sight; this.options = options }
@@ -53,9 +55,12 @@ export class Reader {
 
   /** Reads a statement and all inside it. */
   read(node: Node): void {
+    this.#top = as('SelectStmt', node)
     this.visit(node)
     for (const use of this.resolution.uses) if (use.kind === 'attribute' && use.attribute !== null) this.#attribute(use.attribute)
-    this.#relations(kindOf(node) === 'SelectStmt')
+    const kind = kindOf(node)
+    const query = kind === null ? undefined : (node as unknown as Record<string, { query?: Node }>)[kind]?.query
+    this.#relations(kind === 'SelectStmt' || kindOf(query) === 'SelectStmt')
   }
 
   visit(node: Node): void {
@@ -145,6 +150,19 @@ export class Reader {
     return judgeFunction(path, this.sight) === null && routines.every((routine) => routine.extension !== null)
   }
 
+  /** pg_dump's `SELECT set_config(name, …) FROM pg_settings WHERE name = 'x'`: a column that WHERE says is one literal. */
+  settledName(node: Node | undefined): string | null {
+    const column = stringsOf(as('ColumnRef', node)?.fields)?.join('.')
+    if (column !== 'name' || this.#top?.fromClause?.length !== 1) return null
+    const range = as('RangeVar', this.#top.fromClause[0])
+    if (range === null || this.relation(range) !== 'pg_catalog.pg_settings') return null
+    for (const term of andTerms(this.#top.whereClause)) {
+      const expr = as('A_Expr', term)
+      if (expr?.kind === 'AEXPR_OP' && stringsOf(expr.name)?.join('.') === '=' && stringsOf(as('ColumnRef', expr.lexpr)?.fields)?.join('.') === column) return literal(expr.rexpr)
+    }
+    return null
+  }
+
   // ——— expressions ———
 
   #expression(kind: Kind, body: object): void {
@@ -216,12 +234,14 @@ export class Reader {
     for (const reference of this.resolution.references) this.#system(reference)
   }
 
-  #system({ resolved, role }: Reference): void {
+  #system({ resolved, role, columns, whole }: Reference): void {
     const name = resolved.kind === 'system' ? resolved.name : resolved.kind === 'relation' ? resolved.relation.name : null
     if (name === null) return
     const shown = qualified(resolved)!
-    const reason = sensitivityOf(name)
-    if (reason !== null && (resolved.kind === 'system' || name.startsWith('pg_stat_statements'))) return this.admin('sql.select', [shown], `${shown} ${reason}`)
+    const sensitive = sensitivityOf(name)
+    const known = resolved.kind === 'system' && resolved.relation !== null
+    const touched = sensitive?.column === undefined || whole || !known || role !== 'read' || columns.has(sensitive.column)
+    if (sensitive !== null && touched && (resolved.kind === 'system' || name.startsWith('pg_stat_statements'))) return this.admin('sql.select', [shown], `${shown} ${sensitive.reason}`)
     if (resolved.kind !== 'system') return
     if (role !== 'read' && role !== 'copy.out') return this.admin('sql.configure', [shown], `${shown} belongs to the server`)
     if (resolved.schema === 'pg_catalog' && !builtinOf(this.catalog.serverVersion).relations.has(name)) this.admin('sql.select', [shown], `${shown} is not known to this version`)
@@ -247,14 +267,13 @@ export function literal(node: Node | undefined): string | null {
 const SPECIAL_CALLS: Readonly<Record<string, ((call: FuncCall, reader: Reader) => void) | undefined>> = {
   set_config: (call, reader) => {
     const [name, value, local] = call.args ?? []
-    const setting = literal(name)
+    const setting = literal(name) ?? reader.settledName(name)
     if (setting === null || call.args?.length !== 3) return reader.admin('sql.configure', [], 'set_config() of a setting that is not known before it runs')
     const isLocal = as('A_Const', as('TypeCast', local)?.arg ?? local)?.boolval?.boolval === true || literal(local) === 't'
     reader.setting(setting, as('A_Const', value)?.isnull === true ? null : literal(value) ?? undefined, isLocal)
   },
-  current_setting: (call, reader) => {
-    if (literal(call.args?.[0]) === null) reader.admin('sql.show', [], 'current_setting() of a setting that is not known before it runs')
-  },
+  // What SHOW says to everyone.
+  current_setting: () => {},
   nextval: (call, reader) => reader.add({ operation: 'sql.update', access: 'write', objects: reader.sequence(call.args?.[0]), bounded: true }),
   setval: (call, reader) => reader.add({ operation: 'sql.update', access: 'write', objects: reader.sequence(call.args?.[0]), bounded: true }),
   pg_notify: (_call, reader) => reader.add({ operation: 'sql.notify', access: 'write' }),

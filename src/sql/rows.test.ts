@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { read } from './sample.test.ts'
+
+const ROWS: readonly (readonly [string, number | { readonly parameter: number }])[] = [
+  ['SELECT 1', 1], ['SELECT * FROM orders', Infinity], ['SELECT * FROM orders LIMIT 20', 20], [`SELECT * FROM orders LIMIT '20'`, 20], ['SELECT * FROM orders LIMIT 20 OFFSET 5', 20], ['SELECT * FROM orders FETCH FIRST 5 ROWS ONLY', 5], ['SELECT * FROM orders ORDER BY id FETCH FIRST 5 ROWS WITH TIES', Infinity],
+  ['SELECT * FROM orders LIMIT ALL', Infinity], ['SELECT * FROM orders LIMIT NULL', Infinity], ['SELECT * FROM orders LIMIT 2+2', Infinity], ['SELECT * FROM orders LIMIT $2', { parameter: 2 }], ['SELECT * FROM orders LIMIT $1::bigint', { parameter: 1 }], ['SELECT count(*) FROM orders LIMIT $1', 1],
+  ['SELECT count(*), max(id) FROM orders', 1], ['SELECT count(*) FROM orders GROUP BY status', Infinity], ['SELECT count(*) OVER () FROM orders', Infinity], ['SELECT 1 FROM orders HAVING true', 1], ['SELECT count(*) FROM orders GROUP BY GROUPING SETS ((), ())', Infinity], ['SELECT max(id), generate_series(1, 3000) FROM orders', Infinity],
+  ['SELECT generate_series(1, 3000) LIMIT 5000', 5000], ['SELECT unnest(ARRAY[1,2])', Infinity], ['SELECT regexp_split_to_table(note, $$$$) FROM orders WHERE id = 1', Infinity], ['SELECT exec_sql($$x$$)', Infinity], ['SELECT (SELECT count(*) FROM accounts) FROM orders', Infinity],
+  ['SELECT * FROM orders WHERE id = 5', 1], ['SELECT * FROM orders WHERE id = $1 AND note = $2', 1], ['SELECT * FROM orders WHERE id = 5 OR true', Infinity], ['SELECT * FROM orders WHERE id IN (1, 2)', Infinity], ['SELECT * FROM orders WHERE customer_id = 5', Infinity], ['SELECT * FROM pairs WHERE a = 1', Infinity], ['SELECT * FROM pairs WHERE a = 1 AND b = 2', 1],
+  ['SELECT * FROM orders o JOIN accounts a ON a.id = o.customer_id WHERE o.id = 5', 1], ['SELECT * FROM orders o, accounts a WHERE o.id = 5', Infinity], ['SELECT * FROM orders o LEFT JOIN accounts a ON a.id = o.customer_id WHERE o.id = 5', Infinity], ['SELECT * FROM v_contact WHERE id = 1', Infinity],
+  ['SELECT 1 UNION ALL SELECT 2', 2], ['SELECT id FROM orders UNION SELECT 1', Infinity], ['SELECT id FROM orders INTERSECT SELECT 1', 1], ['SELECT 1 EXCEPT SELECT id FROM orders', 1], ['VALUES (1), (2), (3)', 3], ['SELECT * FROM (VALUES (1), (2)) v, (VALUES (1), (2)) w', 4],
+  ['WITH a AS (SELECT * FROM orders LIMIT 3) SELECT * FROM a', 3], ['WITH RECURSIVE a AS (SELECT 1 UNION ALL SELECT * FROM a) SELECT * FROM a', Infinity], ['WITH RECURSIVE a AS (SELECT 1 UNION ALL SELECT * FROM a) SELECT * FROM a LIMIT 7', 7], ['SELECT * FROM generate_series(1, 5)', Infinity], ['SELECT * FROM lower($$a$$)', 1],
+  ['COPY orders TO STDOUT', Infinity], ['COPY (SELECT * FROM orders LIMIT 3) TO STDOUT', 3], ['DELETE FROM orders', 0], ['DELETE FROM orders RETURNING *', Infinity], ['INSERT INTO orders(id) VALUES (1), (2) RETURNING *', 2], ['SHOW ALL', 0], ['EXPLAIN SELECT * FROM orders', 0], ['FETCH 5 FROM c', 5], ['FETCH FORWARD ALL FROM c', Infinity], ['FETCH ABSOLUTE 5 FROM c', 1], ['FETCH BACKWARD 7 FROM c', 7],
+]
+for (const [text, rows] of ROWS) test(`${text} gives at most ${JSON.stringify(rows) === 'null' ? 'any number of' : JSON.stringify(rows)} rows`, async () => { assert.deepEqual((await read(text)).at(-1)!.rowsMax, rows) })

@@ -14,7 +14,7 @@ const TASKS = {
   build: null,
   test: ['scripts/test.mjs'],
   demo: ['--disable-warning=ExperimentalWarning', 'dist/cli/index.js', 'demo'],
-  bench: ['--disable-warning=ExperimentalWarning', 'bench/run.ts'],
+  bench: ['--disable-warning=ExperimentalWarning', 'bench/index.ts'],
   fuzz: ['scripts/test.mjs', '--fuzz'],
 }
 

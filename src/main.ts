@@ -1,2 +1,3 @@
-// Wires everything: what `sluice gateway`, `sluice demo` and the tests start.
+// Wires everything: what `sluice gateway`, `sluice demo` and the tests start, and what the program answers without a gateway.
 export { type Gateway, startGateway } from './gateway/supervisor.ts'
+export { explainOffline, type Supposed } from './gateway/explain-offline.ts'

@@ -23,6 +23,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   ca: { what: 'the gateway\'s CA and its fingerprint', load: () => import('./ca.ts') },
 }
 
+// Whoever reads us may stop reading (`| head`): that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 process.exitCode = await main(process.argv.slice(2))
 
 async function main([name, ...line]: readonly string[]): Promise<number> {

@@ -1,6 +1,6 @@
 // `sluice demo`: the main job on one machine. A real PostgreSQL with customers, a real identity provider, policies, the gateway, and the
 // lines to try it with. Everything it starts ends with it; what it keeps is in one folder.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { type Gateway, startGateway } from '../main.ts'
@@ -23,17 +23,33 @@ export async function runDemo(options: { readonly data: string }): Promise<void>
   const data = resolve(options.data)
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort())
-  // The gateway's own log is for operators; what went wrong is still shown.
-  process.env.SLUICE_LOG ??= 'warn'
   const started: Started = {}
+  const release = claim(data)
   try {
     await start(data, started, stopping.signal)
     await Promise.race([aborted(stopping.signal), started.gateway?.stopped])
-  } finally { await stop(started) }
+  } finally { await stop(started); release() }
+}
+
+/** Two demos on one folder would end each other's servers. */
+function claim(data: string): () => void {
+  mkdirSync(data, { recursive: true, mode: 0o755 })
+  const file = join(data, 'demo.pid')
+  const other = isRunning(file)
+  if (other !== null) throw new Error(`a demo runs in ${data} already (process ${other}): end it first, or use another folder with --data`)
+  writeFileSync(file, String(process.pid))
+  return () => { rmSync(file, { force: true }) }
+}
+
+function isRunning(file: string): number | null {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'))
+    process.kill(pid, 0)
+    return pid === process.pid ? null : pid
+  } catch { return null }
 }
 
 async function start(data: string, started: Started, stopping: AbortSignal): Promise<void> {
-  mkdirSync(data, { recursive: true, mode: 0o755 })
   const ports = await freePorts()
   const webUrl = `https://127.0.0.1:${ports.web}`
   say(`starting PostgreSQL with ${CUSTOMERS.toLocaleString('en')} customers, ${ORDERS.toLocaleString('en')} orders and payments; an identity provider; the gateway`)

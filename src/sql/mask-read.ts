@@ -119,7 +119,12 @@ function wholeRows(work: Work, read: Ranged & { readonly masked: Masked }, usage
     const expression = `CASE WHEN NOT (${row} IS NULL) THEN ${row}::${relationName(read.masked.relation)} END`
     const splice = work.splice()
     const first = splice.at(ref.location ?? 0)
-    splice.replace(first, splice.afterName(first), target?.name === undefined ? `${expression} AS ${row}` : expression)
+    const end = splice.afterName(first)
+    splice.replace(first, end, expression)
+    // Its name goes behind what the client put around it: `SELECT (c)`.
+    let around = 0
+    while (splice.word(first - 1 - around) === '(' && splice.word(end + around) === ')') around += 1
+    if (target?.name === undefined) splice.insertAfter(end + around, ` AS ${row}`)
     const expected = work.expect(`SELECT ${expression} AS ${quote(target?.name ?? alias)}`, (made) => as('SelectStmt', made)?.targetList?.[0])
     work.expected.set(target!, (_, now, same) => same(expected, now))
   }

@@ -27,7 +27,7 @@ export function viewHidden(view: Relation, catalog: Catalog, masked: ReadonlyMap
     const value = as('ResTarget', node)?.val
     const mask = value === undefined ? null : reads(as('ColumnRef', value), sources)
     if (mask === 'row') return null
-    if (mask !== null) { const column = view.columns[index]!; hidden.set(column.name, { with: mask.with, rule: mask.rule, lookups: null, column }) }
+    if (mask !== null) { const column = view.columns[index]!; hidden.set(column.name, { with: mask.with, rule: mask.rule, lookups: null, column: mask.column.generated === 'v' ? { ...column, generated: 'v' } : column }) }
     else if (value !== undefined && touches(value, sources)) return null
   }
   const others = [...select.fromClause ?? [], ...select.sortClause ?? [], ...[select.whereClause, select.limitCount, select.limitOffset].filter((node) => node !== undefined)]

@@ -59,7 +59,8 @@ export class Splice {
     this.edits.push({ at: token.end, length: 0, with: text })
   }
   finish(): { text: string; edits: readonly Edit[] } {
-    const edits = this.edits.toSorted((a, b) => a.at - b.at || a.length - b.length)
+    // An insertion at the end of a replaced part comes after it.
+    const edits = this.edits.toSorted((a, b) => a.at + a.length - b.at - b.length || b.length - a.length)
     const parts: string[] = []
     let done = 0
     for (const edit of edits) {

@@ -18,7 +18,7 @@ const orders: Resource = {
 }
 const session: SessionFacts = { id: 's1', database: 'orders', client: 'psql', startedAtMs: 1_700_000_000_000 }
 const effect = (operation: string, access: Effect['access'], more: Partial<Effect> = {}): Effect => ({ operation, access, objects: ['public.orders'], columns: [], bounded: false, ...more })
-const statement = (...effects: Effect[]): Statement => ({ text: 'SELECT 1', effects, shown: 'SELECT 1', masking: null, rowsMax: Infinity, guarded: false, exempt: false })
+const statement = (...effects: Effect[]): Statement => ({ text: 'SELECT 1', effects, shown: 'SELECT 1', masking: null, rowsMax: Infinity, guarded: false, exempt: false, single: false })
 const read = statement(effect('sql.select', 'read'))
 const remove = statement(effect('sql.delete', 'write'))
 const grant = (yaml: string, identity = ana, resource = orders, options: CompileOptions = {}) => compilePolicies(parsePolicies(yaml), options).grant(identity, resource)

@@ -358,7 +358,10 @@ export class LiveSession implements Session {
 /** The nearest of all bounds. */
 function bound(run: Run): void {
   let rows = Infinity, bytes = Infinity
-  for (const limit of run.limits) { rows = Math.min(rows, limit.rows); bytes = Math.min(bytes, limit.bytes) }
+  for (const limit of run.limits) {
+    rows = Math.min(rows, limit.rows)
+    if (!run.statement.single) bytes = Math.min(bytes, limit.bytes)
+  }
   for (const { leased } of run.accounts) rows = Math.min(rows, leased)
   run.rowsMax = rows
   run.bytesMax = bytes

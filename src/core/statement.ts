@@ -37,6 +37,8 @@ export interface Statement {
   readonly rowsMax: number
   /** It names or writes masked columns: its parameters may be their values. */
   readonly guarded: boolean
+  /** One stored row picked by its full unique key: limits of bytes don't hold it. */
+  readonly single: boolean
   /** Reads catalogs alone: exempt from row and byte limits. */
   readonly exempt: boolean
 }

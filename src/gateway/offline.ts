@@ -11,5 +11,5 @@ export async function statementOf(text: string): Promise<Statement> {
   const effects = outcome.kind === 'tree'
     ? effectsOf(outcome, EMPTY, { searchPath: ['pg_catalog', 'public'], temporary: new Map() }).flatMap((r) => r.effects)
     : [{ operation: 'sql.unread', access: 'unknown' as const, objects: 'unknown' as const, columns: [], bounded: false, reason: outcome.kind === 'syntax' ? outcome.message : outcome.reason }]
-  return { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, guarded: false }
+  return { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false }
 }

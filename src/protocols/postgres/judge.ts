@@ -7,6 +7,7 @@ import { effectsOf } from '../../sql/effects.ts'
 import { type Outcome, parse, tokens, type Tree } from '../../sql/grammar.ts'
 import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
 import type { StoredParameter } from '../../sql/mask-work.ts'
+import { isPointRead } from '../../sql/point.ts'
 import { storesMask } from '../../sql/mask-write.ts'
 import type { StatementReading } from '../../sql/reading.ts'
 import type { Edit } from '../../sql/splice.ts'
@@ -49,7 +50,7 @@ function judgeOutcome(text: string, outcome: Outcome, view: View): Judged {
 
 function unread(text: string, reason: string, syntax: Judged['syntax']): Judged {
   const effects: Effect[] = [{ operation: 'sql.unread', access: 'unknown', objects: 'unknown', columns: [], bounded: false, reason }]
-  return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, guarded: false } }
+  return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false } }
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
   syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null,
@@ -69,6 +70,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const first = readings[0]
   const statement: Statement = {
     text, effects, masking: maskingOf(masked, view, setting), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
     shown: masked.kind !== 'refused' && !sensitive(masked, readings) ? text : hideLiterals(text, view.keyedHash),
   }
@@ -175,7 +177,7 @@ function partOf(reading: StatementReading, text: string): Part {
   const { prepared, cursor, discards } = reading
   let prepares: Part['prepares'] = null
   if (prepared?.action === 'prepare' && prepared.reading !== null && prepared.name !== null) {
-    const inner: Judged = { ...QUIET, text, sent: text, statement: { text, effects: prepared.reading.effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, guarded: true } }
+    const inner: Judged = { ...QUIET, text, sent: text, statement: { text, effects: prepared.reading.effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: true } }
     readingOf.set(inner, prepared.reading)
     prepares = { name: prepared.name, judged: inner }
   }

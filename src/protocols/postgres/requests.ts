@@ -52,7 +52,11 @@ export class Requests {
     switch (type) {
       case frames.S: out.copy(input, at, to); c.expect(SYNC); this.#batch = false; return length
       case frames.H: out.copy(input, at, to); return length
-      case frames.X: out.copy(input, at, to); this.over = 'the client said good-bye'; return length
+      case frames.X:
+        if (to < end) throw new Malformed('bytes after Terminate')
+        out.copy(input, at, to)
+        this.over = 'the client said good-bye'
+        return length
       case frames.COPY_DATA: case frames.COPY_DONE: case frames.COPY_FAIL: return length // outside a copy the server ignores them
       case frames.Q: return this.#unsettled() ? BLOCKED : this.#query(input, at, to, out)
       case frames.P: return this.#unsettled() ? BLOCKED : this.#parse(input, at, to, out)
@@ -254,7 +258,7 @@ export class Requests {
   #describe(input: Buffer, at: number, to: number, out: Scratch): void {
     const what = input[at + 5]
     const end = to - at < 7 ? -1 : frames.stringEnd(input, at + 6, to)
-    if (end !== to - 1 || (what !== frames.S && what !== frames.P)) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '08P01', message: `invalid DESCRIBE message subtype ${what ?? 0}`, position: 0 })
+    if (end !== to - 1 || (what !== frames.S && what !== frames.P)) throw new Malformed(`invalid DESCRIBE message subtype ${what ?? 0}`)
     const name = input.toString('utf8', at + 6, end)
     if (what === frames.S) {
       const prepared = this.#c.statements.get(name)
@@ -271,7 +275,7 @@ export class Requests {
   #close(input: Buffer, at: number, to: number, out: Scratch): void {
     const what = input[at + 5]
     const end = to - at < 7 ? -1 : frames.stringEnd(input, at + 6, to)
-    if (end !== to - 1 || (what !== frames.S && what !== frames.P)) return this.#refuseExtended(out, frames.C, { kind: 'server', code: '08P01', message: `invalid CLOSE message subtype ${what ?? 0}`, position: 0 })
+    if (end !== to - 1 || (what !== frames.S && what !== frames.P)) throw new Malformed(`invalid CLOSE message subtype ${what ?? 0}`)
     const name = input.toString('utf8', at + 6, end)
     out.copy(input, at, to)
     const c = this.#c

@@ -10,7 +10,7 @@ import { PostgresCodec } from './codec.ts'
 import { greet, type Greeting } from './greet.ts'
 import { Guard } from './guard.ts'
 import { hidingOf } from './hiding.ts'
-import { cancelUpstream, connectUpstream, type Upstream } from './interim.ts'
+import { cancelUpstream, connectUpstream, type Upstream } from './login.ts'
 import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from './messages.ts'
 import { OwnConnection } from './query.ts'
 import { SessionReader } from './session-reader.ts'
@@ -45,6 +45,7 @@ async function login(greeting: Extract<Greeting, { kind: 'login' }>, gate: Gate)
   } catch (error) { socket.end(fatalOf(error)); return }
   let why = 'the client left'
   try { why = await run(greeting, opened) } catch (error) {
+    opened.failed(error)
     why = error instanceof SluiceError && error.public ? error.message : 'an internal error'
     if (!socket.destroyed) socket.end(fatalOf(error))
   } finally { gate.closed(opened, why) }

@@ -54,7 +54,7 @@ function startUpOf(bytes: Buffer, length: number, minor: number): Packet {
   while (at < length && bytes[at] !== 0) {
     const nameEnd = stringEnd(bytes, at, length)
     const valueEnd = nameEnd < 0 ? -1 : stringEnd(bytes, nameEnd + 1, length)
-    if (valueEnd < 0) throw new Malformed('invalid startup packet layout: a string runs past its end')
+    if (valueEnd < 0) throw new Malformed('invalid startup packet layout: expected terminator as last byte')
     const name = textOf(bytes, at, nameEnd), value = textOf(bytes, nameEnd + 1, valueEnd)
     // Which of two would count is for each reader to guess, so neither does.
     if (seen.size === seen.add(name.toLowerCase()).size) throw new Malformed('invalid startup packet: a parameter stands there twice')

@@ -61,6 +61,7 @@ export class Door implements Gate {
   async open(login: Login, client: { readonly address: string; readonly encrypted: boolean }): Promise<Opened> {
     const about = { resource: login.resource, user: login.user, client: client.address }
     try { return await this.#opened(login, client) } catch (error) {
+      if (!(error instanceof SluiceError)) log.error({ error: error instanceof Error ? error.stack : 'unknown' }, 'a session could not be opened')
       this.refused(error instanceof SluiceError ? error.code : 'INTERNAL', { ...about, why: error instanceof SluiceError && error.public ? error.message : 'an internal error' })
       throw error
     }

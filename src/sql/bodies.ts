@@ -1,6 +1,7 @@
 // CREATE FUNCTION and CREATE PROCEDURE: what is made, and what its body would do. A body in SQL is read like any text; what other languages
 // do shows only when it is called, and a call of anything unlisted is admin.
 import type { CreateFunctionStmt } from 'libpg-query'
+import { builtinOf } from './functions.ts'
 import { parseShort } from './grammar.ts'
 import { Reader } from './reader.ts'
 import { resolve } from './resolve.ts'
@@ -20,6 +21,7 @@ export function createFunction(body: CreateFunctionStmt, reader: Reader): boolea
   reader.makes.functions.add(name)
   reader.add({ operation: body.is_procedure === true ? 'sql.create.procedure' : 'sql.create.function', access: 'admin', objects: [shown], language })
   if (language === 'c' || language === 'internal') reader.admin('sql.load', [shown], `LANGUAGE ${language} runs code of the server's own process`)
+  if (builtinOf(reader.catalog.serverVersion).functions.has(name)) reader.admin('sql.configure', [shown], `${shown} would hide the built-in function of that name`)
   if (listedName(name, reader)) reader.admin('sql.configure', [shown], `${shown} has the name of a function that this resource lists as harmless`)
   else if (body.replace === true && reader.catalog.routines.has(name)) reader.admin('sql.call', [shown], `${shown} may exist: views, triggers and defaults would run the new body`)
   if (language === 'sql' && body.sql_body === undefined) stringBody(stringOf(as('List', option('as'))?.items?.[0]) ?? stringOf(option('as')), reader)

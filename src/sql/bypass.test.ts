@@ -115,6 +115,29 @@ test('the body of a function counts, and a listed name can\'t be taken over', as
   assert.equal(await gravest(`SELECT hr.status_label('x')`, { functions }), 'admin')
 })
 
+test('an extension\'s own operators and types are no doubt on all others; what is volatile behind one is', async () => {
+  const vector = routine('public', 'vector_eq', 'vector,vector', { extension: 'vector', language: 'c', volatility: 'i' })
+  const dblink = routine('public', 'dblink', 'text,text', { extension: 'dblink', language: 'c', volatility: 'v' })
+  const made = catalogOf([...CATALOG.relations.values()], [vector, dblink], { operators: [{ schema: 'public', name: '=', routines: [vector.oid] }, { schema: 'public', name: '@@@', routines: [dblink.oid] }], types: [{ schema: 'public', name: 'vector', routines: [vector.oid] }] })
+  assert.equal(await gravest(`SELECT id FROM orders WHERE id = 1 AND note::vector = '[1]'`, {}, CONTEXT, made), 'read')
+  assert.equal(await gravest(`SELECT 'a' @@@ 'b'`, {}, CONTEXT, made), 'admin')
+  assert.equal(await gravest(`SELECT vector_eq(note, note) FROM orders`, {}, CONTEXT, made), 'admin')
+})
+
+test('what hides in clauses and DDL counts beside the statement itself', async () => {
+  const operations = async (text: string, catalog = CATALOG) => (await read(text, {}, CONTEXT, catalog)).flatMap(({ effects }) => effects.map(({ operation, access }) => `${operation}:${access}`))
+  for (const text of [`CREATE VIEW v AS SELECT exec_sql('x')`, `CREATE TABLE t (a text DEFAULT exec_sql('x'))`, `CREATE TABLE t (a text CHECK (exec_sql(a) IS NULL))`, `CREATE TABLE t (a text GENERATED ALWAYS AS (exec_sql('x')) STORED)`, 'CREATE INDEX ON orders (exec_sql(note))',
+    `CREATE INDEX ON orders (id) WHERE exec_sql('x') IS NULL`, `ALTER TABLE orders ADD COLUMN x text DEFAULT exec_sql('x')`, 'ALTER TABLE orders ALTER COLUMN note TYPE text USING exec_sql(note)', `CREATE TABLE t PARTITION OF orders FOR VALUES FROM (exec_sql('x')) TO (1)`, `CREATE TABLE t (a int) PARTITION BY RANGE (exec_sql('x'))`,
+    'CREATE TABLE t (a int, EXCLUDE USING gist (a WITH OPERATOR(hr.%%)))', 'CREATE TRIGGER t AFTER INSERT ON orders EXECUTE FUNCTION exec_sql()', `SELECT 1 FROM orders WINDOW w AS (PARTITION BY exec_sql('x'))`, `SELECT array_agg(1 ORDER BY exec_sql('x'))`, `UPDATE orders SET (id, note) = (SELECT 1, exec_sql('x')) WHERE id = 1`,
+    `UPDATE orders SET note[exec_sql('x')::int] = 1 WHERE id = 1`, `EXECUTE p(exec_sql('x'))`]) assert.ok((await operations(text)).includes('sql.call:admin'), text)
+  assert.ok((await operations(`ALTER TABLE orders ALTER COLUMN note TYPE text USING 'gone'`)).includes('sql.update:write'))
+  assert.ok((await operations(`COPY orders TO STDOUT (ENCODING 'SJIS')`)).includes('sql.configure:admin'))
+  assert.ok((await operations('CREATE FUNCTION public.initcap(text) RETURNS text LANGUAGE plpgsql AS $$ $$')).includes('sql.configure:admin'))
+  assert.equal((await read(`SELECT setval('invoice_seq', 1)`))[0]!.effects.some(({ operation, bounded }) => operation === 'sql.update' && !bounded), true)
+  const equality = catalogOf([...CATALOG.relations.values()], [], { operators: [{ schema: 'public', name: '=', routines: [] }] })
+  for (const text of ['SELECT * FROM orders JOIN accounts USING (id)', 'SELECT * FROM orders NATURAL JOIN accounts', 'SELECT CASE id WHEN 1 THEN 2 END FROM orders', 'SELECT id IN (SELECT 1) FROM orders', 'SELECT * FROM orders WHERE id = 1', 'SELECT nullif(id, 1) FROM orders']) assert.ok((await operations(text, equality)).includes('sql.call:admin'), text)
+})
+
 test('grammar of newer servers is a function call on older ones', async () => {
   const old = { ...CATALOG, serverVersion: 150000 }
   for (const text of [`SELECT JSON_OBJECT('a': 1)`, `SELECT JSON_VALUE('1', '$')`, `SELECT JSON_SCALAR(1)`, `SELECT JSON_ARRAY(1)`, `SELECT * FROM JSON_TABLE('1', '$' COLUMNS (a int))`]) {

@@ -129,7 +129,9 @@ export function judgeType(path: readonly string[], sight: Sight): Doubt {
 function behindHarmless(behind: Behind, sight: Sight): boolean {
   return behind.routines.every((oid) => {
     const routine = sight.catalog.routineById.get(oid)
-    return routine !== undefined && routineHarmless(routine, sight)
+    if (routine === undefined || sight.made.functions.has(routine.name)) return false
+    // Operators and types of any extension: what they call without side effects by its own word. Else one `=` of PostGIS would make all of them unknown.
+    return routineHarmless(routine, sight) || (routine.extension !== null && routine.volatility !== 'v' && routine.language === 'c')
   })
 }
 

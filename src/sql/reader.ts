@@ -176,7 +176,13 @@ export class Reader {
         return
       }
       case 'A_Expr': return this.#operators(body)
-      case 'SubLink': return this.#operator((body as { operName?: Node[]; subLinkType?: string }).operName)
+      case 'SubLink': {
+        const { operName, testexpr } = body as { operName?: Node[]; testexpr?: Node }
+        return operName === undefined && testexpr !== undefined ? this.#equality() : this.#operator(operName)
+      }
+      case 'CaseExpr': if ((body as { arg?: Node }).arg !== undefined) this.#equality(); return
+      case 'JoinExpr': { const { usingClause, isNatural } = body as { usingClause?: Node[]; isNatural?: boolean }; if (usingClause !== undefined || isNatural === true) this.#equality(); return }
+      case 'Constraint': for (const pair of (body as { exclusions?: Node[] }).exclusions ?? []) this.#operator(as('List', as('List', pair)?.items?.[1])?.items); return
       case 'SortBy': return this.#operator((body as { useOp?: Node[] }).useOp)
       case 'A_Indirection': for (const name of ((body as { indirection?: Node[] }).indirection ?? []).map((part) => as('String', part)?.sval)) if (name !== undefined) this.#attribute(name); return
       case 'RangeTableSample': {
@@ -191,6 +197,8 @@ export class Reader {
   #operator(name: readonly Node[] | undefined): void {
     if (name !== undefined) this.doubt(judgeOperator(stringsOf(name) ?? [], this.sight))
   }
+  /** Where the server looks for `=` though nobody wrote it: CASE x WHEN, USING, IN (SELECT …). */
+  #equality(): void { this.doubt(judgeOperator(['='], this.sight)) }
   #operators(body: { kind?: string; name?: Node[] }): void {
     if (/BETWEEN/.test(body.kind ?? '')) { for (const name of ['<', '>', '<=', '>=']) this.doubt(judgeOperator([name], this.sight)) } else this.#operator(body.name)
   }
@@ -275,6 +283,7 @@ const SPECIAL_CALLS: Readonly<Record<string, ((call: FuncCall, reader: Reader) =
   // What SHOW says to everyone.
   current_setting: () => {},
   nextval: (call, reader) => reader.add({ operation: 'sql.update', access: 'write', objects: reader.sequence(call.args?.[0]), bounded: true }),
-  setval: (call, reader) => reader.add({ operation: 'sql.update', access: 'write', objects: reader.sequence(call.args?.[0]), bounded: true }),
+  // Every later row feels it.
+  setval: (call, reader) => reader.add({ operation: 'sql.update', access: 'write', objects: reader.sequence(call.args?.[0]) }),
   pg_notify: (_call, reader) => reader.add({ operation: 'sql.notify', access: 'write' }),
 }

@@ -105,6 +105,8 @@ export const STATEMENTS: { readonly [K in StatementKind]: Row<K> } = {
     const reference = copy.relation === undefined ? undefined : reader.resolution.byNode.get(copy.relation)
     if (copy.is_from === true) writes(reader, 'sql.copy.in', reference, false)
     else reader.add({ operation: 'sql.copy.out', access: 'read', objects, columns: reference === undefined ? [] : reader.columnsOf([reference]) })
+    const encoding = optionOf(copy.options, 'encoding')
+    if (encoding !== null && !/^(utf-?8|unicode)$/i.test(encoding)) reader.admin('sql.configure', objects, 'COPY in another encoding than UTF8 cannot be read on its way')
     if (copy.is_program === true) reader.admin('sql.copy.program', objects, 'COPY … PROGRAM runs a command on the server')
     else if (copy.filename !== undefined) { reader.admin('sql.copy.file', objects, 'COPY reads or writes a file of the server'); reader.admin('sql.file', objects) }
     return true
@@ -181,7 +183,12 @@ export const STATEMENTS: { readonly [K in StatementKind]: Row<K> } = {
     const objects = [reader.relation(relation)]
     const word = wordOf(objtype)
     renaming(reader, relation?.relname)
-    for (const cmd of cmds ?? []) if (as('AlterTableCmd', cmd)?.subtype === 'AT_DropColumn') ddl(reader, 'drop', word === 'type' ? 'attribute' : 'column', objects)
+    for (const cmd of cmds ?? []) {
+      const { subtype, def } = as('AlterTableCmd', cmd) ?? {}
+      if (subtype === 'AT_DropColumn') ddl(reader, 'drop', word === 'type' ? 'attribute' : 'column', objects)
+      // `ALTER COLUMN … TYPE … USING 'x'` writes every row.
+      if (subtype === 'AT_AlterColumnType' && as('ColumnDef', def)?.raw_default !== undefined) reader.add({ operation: 'sql.update', access: 'write', objects: reader.objectsOf(reader.resolution.references) })
+    }
     return ddl(reader, 'alter', word, objects)
   },
   AlterTableMoveAllStmt: plain('alter', 'table'),

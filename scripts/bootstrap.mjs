@@ -22,12 +22,17 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const tools = join(root, '.tools')
 const nodeName = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
 const nodeHome = join(tools, 'node_modules', nodeName)
-const node = join(nodeHome, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
-
-const [task = 'build', ...rest] = process.argv.slice(2)
+const [task = 'build', ...given] = process.argv.slice(2)
+/** An image brings its own Node and packages. */
+const ownRuntime = given.includes('--with-this-node')
+const rest = given.filter(argument => argument !== '--with-this-node')
+const node = ownRuntime ? process.execPath : join(nodeHome, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
 if (!(task in TASKS)) fail(`no task is named ${task}: ${Object.keys(TASKS).join(', ')}`)
 // The tests build as one of their steps, so that a build that fails is counted like any other failure.
-await withLock(() => { installNode(); installPackages(); if (task !== 'test' && task !== 'fuzz') build() })
+await withLock(() => {
+  if (!ownRuntime) { installNode(); installPackages() }
+  if (task !== 'test' && task !== 'fuzz') build()
+})
 if (TASKS[task] !== null) await run(TASKS[task])
 
 function installNode() {

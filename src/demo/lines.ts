@@ -20,10 +20,10 @@ export function linesFor({ postgres, ca, profiles }: Place): Lines {
   return { masked: ask(MASKED), refused: ask(REFUSED), waits: ask(WAITS), list: `${sluice} reviews list ${as('sam')}`, approve: `${sluice} reviews approve ${as('sam')}` }
 }
 
-/** Short when that is what one would type. */
+/** Short when that is what one would type: where npm was called, else where we run. */
 function programPath(): string {
   const program = fileURLToPath(new URL('../../bin/sluice', import.meta.url))
-  const near = relative(process.cwd(), program)
+  const near = relative(process.env.INIT_CWD ?? process.cwd(), program)
   return near.startsWith('..') ? program : near
 }
 

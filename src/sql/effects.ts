@@ -57,7 +57,25 @@ export function merged(a: Makes, b: Makes): Makes {
 }
 const isEmpty = (makes: Makes): boolean => !makes.any && makes.functions.size + makes.operators.size + makes.types.size + makes.relations.size === 0
 
-export function readStatement({ node, start, length }: Parsed, sight: Sight, options: Options): StatementReading {
+export function readStatement(parsed: Parsed, sight: Sight, options: Options): StatementReading {
+  try {
+    return readingOf(parsed, sight, options)
+  } catch (error) {
+    // Depth is limited where texts are parsed; should the stack end all the same, the statement is refused and the session goes on.
+    if (!(error instanceof RangeError)) throw error
+    return unreadable(parsed)
+  }
+}
+
+function unreadable({ node, start, length }: Parsed): StatementReading {
+  return {
+    node, kind: null, start, length, effects: [{ operation: 'sql.unknown', access: 'unknown', objects: 'unknown', columns: [], bounded: false, reason: 'the statement is too deeply nested to be read' }],
+    resolution: { references: [], byNode: new Map(), uses: [], useOf: new Map(), written: [], ctes: new Map() }, objects: 'unknown', columns: [], catalogOnly: false, rowsMax: Infinity, answersRows: true,
+    changesCatalog: true, changesNames: true, makes: { ...NOTHING_MADE, any: true }, transaction: null, copy: null, settings: [], prepared: null, cursor: null, makesTemporary: true, discards: null, literalsMatter: true,
+  }
+}
+
+function readingOf({ node, start, length }: Parsed, sight: Sight, options: Options): StatementReading {
   const kind = kindOf(node)
   const resolution = resolve(node, sight.catalog, sight.context, sight.made.any ? 'all' : sight.made.relations)
   const reader = new Reader(resolution, sight, options)

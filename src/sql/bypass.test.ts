@@ -53,6 +53,8 @@ const ADMIN: readonly string[] = [
   `CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p`, 'DROP SUBSCRIPTION s', 'CREATE CAST (text AS int) WITH FUNCTION f(text)', 'CREATE OPERATOR = (leftarg = int, rightarg = int, procedure = f)', 'CREATE AGGREGATE a (int) (sfunc = f, stype = int)', 'CREATE TYPE t AS ENUM ()',
   'CREATE DOMAIN d AS int', 'CREATE CONVERSION c FOR $$UTF8$$ TO $$LATIN1$$ FROM f', 'CREATE LANGUAGE x', 'CREATE DATABASE x', 'DROP DATABASE x', `CREATE TABLESPACE x LOCATION '/x'`, 'VACUUM', 'VACUUM FULL orders', 'ANALYZE orders', 'CLUSTER orders', 'REINDEX TABLE orders', 'CHECKPOINT',
   'CREATE STATISTICS s ON id, note FROM orders', 'ALTER TABLE orders RENAME TO x', 'ALTER FUNCTION cust_card(int) RENAME TO lower', 'ALTER FUNCTION f(int) SET SCHEMA pg_catalog', `PREPARE TRANSACTION 'x'`, `COMMIT PREPARED 'x'`, `ROLLBACK PREPARED 'x'`,
+  `SELECT pg_catalog.set_config('client_encoding', 'SJIS', true)`, 'SET LOCAL client_encoding TO LATIN1', `WITH x AS (SELECT set_config('role', 'x', false)) SELECT 1`, `UPDATE pg_settings SET setting = 'x' WHERE name = 'role'`, 'SELECT 1 FROM pg_stat_get_backend_activity(1)',
+  'SELECT * FROM pg_show_all_file_settings()', 'SELECT * FROM pg_hba_file_rules()', 'TABLE pg_user_mappings', 'SELECT s FROM pg_subscription s', 'SELECT to_json(s) FROM pg_subscription s', 'SELECT s.subconninfo FROM pg_subscription AS s', 'COPY pg_user_mappings (umoptions) TO STDOUT',
   `EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1`, `EXPLAIN (ANALYZE) CREATE MATERIALIZED VIEW x AS SELECT 1`,
 ]
 for (const text of ADMIN) test(`refused without a policy of its own: ${text.slice(0, 90)}`, async () => { assert.ok(['admin', 'unknown'].includes(await gravest(text)), text) })

@@ -61,12 +61,15 @@ for (const version of SUITE_VERSIONS) {
           if (result.kind === 'refused') { denied += 1; if (one.category === 'benign' && result.rule !== 'syntax' && !one.accept.includes('denied')) failures.push(`${one.id}: refused: ${result.message}`); continue }
           if (one.category === 'benign' && result.kind !== 'unchanged') failures.push(`${one.id}: changed`)
           if (/^\s*copy/i.test(text)) { if (result.kind !== 'rewritten') failures.push(`${one.id}: not rewritten`); continue }
-          dirty ||= one.sql.length > 1 || one.role === 'super' || !/^\s*select/i.test(text)
+          dirty ||= one.sql.length > 1 || one.role === 'super'
+          const undo = one.sql.length === 1 && !/^\s*(select|begin)/i.test(text)
+          if (undo) await session.client.query('BEGIN')
           const run = await session.run(text, values?.every((value) => typeof value === 'string') === true ? values : undefined)
           const onWire = new Set(result.wire.map((w) => `${w.relation}.${w.number}`))
           const shown = run.rows.map((row) => row.map((cell, column) => onWire.has(`${run.fields[column]!.tableID}.${run.fields[column]!.columnID}`) ? null : cell))
           const out = JSON.stringify([shown, run.fields.map((f) => f.name), result.touched.length > 0 && result.kind === 'unchanged' ? null : run.error, run.notices])
           for (const value of [...seeded, ...(one.markers ?? []).map((marker) => marker.text ?? '')]) if (value !== '' && out.includes(value)) { failures.push(`${one.id}: shows ${value}: ${text}`); break }
+          if (undo) await session.client.query('ROLLBACK')
           if (/ALTER|CREATE|DROP|SET|set_config/.test(text)) await session.refresh()
         }
         if (denied > 0 && one.strict === true && NOT_YET[one.id] === undefined) failures.push(`${one.id}: refused`)

@@ -98,6 +98,13 @@ for (const version of SUITE_VERSIONS) {
       const bare = await session.client.query('SELECT id, name, ssn FROM people')
       assert.deepEqual(run.fields.slice(0, 2).map((f) => [f.tableID, f.columnID]), bare.fields.slice(0, 2).map((f) => [f.tableID, f.columnID]))
       assert.equal(run.fields[2]!.tableID, 0)
+      for (const text of ['SELECT p.id, p.ssn, upper(p.ssn), card AS c FROM people p', 'SELECT * FROM people', 'SELECT v.*, p.*, p.ssn FROM people p JOIN visits v ON v.person = p.id', 'SELECT *, ssn FROM visits v, ONLY people p', 'SELECT x.*, ssn FROM people, (SELECT 1) x', 'SELECT ssn, (v).*, card FROM people, visits v', 'TABLE people', 'SELECT hr.people.ssn, p.ssn FROM hr.people, people p']) {
+        const [was, is] = [await session.client.query({ text, rowMode: 'array' }), await session.run(text)]
+        assert.ok(is.result.kind === 'rewritten')
+        for (const origin of is.result.origins) assert.deepEqual([was.fields[origin.index]!.tableID, was.fields[origin.index]!.columnID], [origin.relation, origin.number], text)
+        if (!/x\.|\(v\)/.test(text)) assert.equal(is.result.origins.length, was.fields.filter((f, index) => f.tableID !== is.fields[index]!.tableID).length, text)
+        assert.ok(is.result.origins.length > 0 || text.includes('x.'), text)
+      }
     })
     test('keeps GROUP BY of a primary key, by name, number and alias', async () => {
       assert.deepEqual(await rows('SELECT p.id, p.name, p.ssn, count(*) FROM people p JOIN visits v ON v.person = p.id GROUP BY p.id HAVING p.name <> $1 ORDER BY p.id', ['x']), [[1, 'Ann', '[hidden]', '6'], [2, 'Bob', null, '7'], [3, 'Cy', '[hidden]', '7']])
@@ -223,7 +230,8 @@ for (const version of SUITE_VERSIONS) {
     })
     test('refuses what a constant would make a cross product', async () => {
       for (const text of ['SELECT 1 FROM people a JOIN hr.people b ON a.ssn = b.ssn', 'SELECT 1 FROM people a JOIN hr.people b USING (ssn)', 'SELECT 1 FROM people a NATURAL JOIN hr.people b', 'SELECT 1 FROM people a, hr.people b WHERE b.ssn LIKE a.ssn',
-        'SELECT ssn FROM (SELECT ssn FROM people) a FULL JOIN (SELECT ssn FROM people) b USING (ssn)', 'SELECT 1 FROM visits v WHERE EXISTS (SELECT 1 FROM people WHERE ssn = v.note)']) await refused(text, /joined by it/)
+        'SELECT ssn FROM (SELECT ssn FROM people) a FULL JOIN (SELECT ssn FROM people) b USING (ssn)', 'SELECT 1 FROM visits v WHERE EXISTS (SELECT 1 FROM people WHERE ssn = v.note)', `SELECT 1 FROM people p JOIN visits v ON p.ssn || 'x' = v.note`]) await refused(text, /joined by it/)
+      for (const text of ['SELECT p.ssn || v.note, p.ssn = v.note FROM people p JOIN visits v ON v.person = p.id', `SELECT p.name FROM people p JOIN visits v ON v.person = p.id WHERE p.card = 'x' AND v.note LIKE p.name`]) await rows(text)
     })
     test('looks up by one given value through the key, and by nothing else', async () => {
       const one = await session.mask(`SELECT name FROM people p WHERE p.ssn = $1 AND name <> 'x'`)

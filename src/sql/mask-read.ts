@@ -7,7 +7,7 @@ import { isText, maskExpression, quote, relationName } from './mask-expression.t
 import { groupByKey } from './mask-group.ts'
 import { lookups } from './lookup.ts'
 import { isShown, type Named, noteHidden, noteWire, pathOf, type Ranged, Refusal, refsBelow, type Usage, usageOf, type Work } from './mask-work.ts'
-import { as, kindOf, stringsOf, walk } from './walk.ts'
+import { as, kindOf, type Place, stringsOf, walk } from './walk.ts'
 
 export function maskReads(work: Work, reads: readonly (Ranged & { readonly masked: Masked })[], statement: Node): void {
   for (const read of reads) {
@@ -130,6 +130,15 @@ function wholeRows(work: Work, read: Ranged & { readonly masked: Masked }, usage
   }
 }
 
+/** Operators that make a value and compare nothing. */
+const COMPUTES = new Set(['||', '+', '-', '*', '/', '%', '^', '->', '->>', '#>', '#>>'])
+/** Whether an expression decides which rows meet: it stands in WHERE or ON. */
+function restricts(place: Place): boolean {
+  let at = place
+  while (at.up !== null && !(at.up.kind ?? '').endsWith('Stmt')) at = at.up
+  return ['whereClause', 'fromClause', 'usingClause', 'joinCondition', 'sourceRelation'].includes(at.field)
+}
+
 /** Under a constant mask every row would meet every row: refused rather than answered with a cross product. */
 function joins(work: Work, read: Ranged & { readonly masked: Masked }): void {
   const { masked, reference } = read
@@ -142,7 +151,8 @@ function joins(work: Work, read: Ranged & { readonly masked: Masked }): void {
     const name = path.at(-1)!
     return (path.length === 1 || path.at(-2) === reference.alias) && masked.relation.columns.some((column) => column.name === name) ? name : null
   }
-  for (const { expression } of work.names.comparisons) {
+  for (const { expression, place } of work.names.comparisons) {
+    if (COMPUTES.has(stringsOf(expression.name)?.at(-1) ?? '') || !restricts(place)) continue
     const sides = [refsBelow(expression.lexpr), refsBelow(expression.rexpr)]
     for (const [side, other] of [[sides[0]!, sides[1]!], [sides[1]!, sides[0]!]]) {
       const column = side!.map(mine).find((name) => name !== null && masked.hidden.has(name))

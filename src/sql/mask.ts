@@ -6,6 +6,7 @@ import { parseShort, tokens, type Tree } from './grammar.ts'
 import { sameTree } from './mask-compare.ts'
 import { checkDefinition, checkOpaque } from './mask-ddl.ts'
 import { maskIndex, type MaskIndex, type MaskOf } from './mask-index.ts'
+import { type ShownOrigin, shownOrigins } from './mask-origin.ts'
 import { copyTable, maskReads } from './mask-read.ts'
 import { type Expected, type HiddenUse, type Lookup, maskedOf, Names, type Ranged, Refusal, type StoredParameter, type WireMask, type Work } from './mask-work.ts'
 import { maskWrite } from './mask-write.ts'
@@ -34,7 +35,9 @@ interface Common {
 }
 export type MaskResult =
   | { readonly kind: 'unchanged' } & Common
-  | { readonly kind: 'rewritten'; readonly text: string; readonly edits: readonly Edit[]; readonly hidden: readonly HiddenUse[]; readonly lookups: readonly Lookup[] } & Common
+  | { readonly kind: 'rewritten'; readonly text: string; readonly edits: readonly Edit[]; readonly hidden: readonly HiddenUse[]; readonly lookups: readonly Lookup[]
+    /** Of a text of one statement: see mask-origin.ts. */
+    readonly origins: readonly ShownOrigin[] } & Common
   | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
 
 const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], wire: [], stored: [] }
@@ -64,6 +67,7 @@ interface Pass {
   readonly stored: StoredParameter[]
   readonly lookups: Lookup[]
   readonly touched: Set<string>
+  readonly origins: ShownOrigin[]
   readonly splice: () => Splice
 }
 
@@ -71,7 +75,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
   if (input.unknownCall !== null) return refused(`${input.unknownCall}, and this resource has masked columns`, 'use functions that are known to be harmless, or have it listed under `functions`')
   let splice: Splice | null = null
   const pass: Pass = {
-    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(),
+    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), origins: [],
     splice: () => {
       if (splice !== null) return splice
       const scanned = tokens(input.text)
@@ -91,7 +95,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
   if (again?.kind !== 'tree') return refused('the masked text could not be read again', 'send a shorter or plainer statement')
   const before = input.tree.statements.map((one) => one.node)
   if (!sameTree(before, again.statements.map((one) => one.node), pass.expected)) return refused('the masks could not be placed in this statement for certain', 'write it more plainly, with an alias for each table')
-  return { kind: 'rewritten', text, edits, hidden: [...pass.hidden.values()], lookups: pass.lookups, ...common }
+  return { kind: 'rewritten', text, edits, hidden: [...pass.hidden.values()], lookups: pass.lookups, origins: input.tree.statements.length === 1 ? pass.origins : [], ...common }
 }
 
 function maskStatement(pass: Pass, node: Node, context: NameContext | null): void {
@@ -123,6 +127,7 @@ function maskStatement(pass: Pass, node: Node, context: NameContext | null): voi
     else copy(work, { ...ranged, masked })
   }
   maskReads(work, reads, inner)
+  if (wrapper === 'none' || wrapper === 'cursor' || wrapper === 'prepare') pass.origins.push(...shownOrigins(inner, reads, resolution.byNode))
 }
 
 /** COPY of a table itself, not of a query. */
@@ -164,11 +169,13 @@ function concerns(index: MaskIndex, node: Node, kind: string): boolean {
   return hit
 }
 
+const SETTLED = new Set(['VariableShowStmt', 'FetchStmt', 'ClosePortalStmt', 'NotifyStmt', 'ListenStmt', 'UnlistenStmt', 'DeallocateStmt', 'LockStmt', 'VacuumStmt'])
 /** Whether names may mean something else for the statements after this one in the same text. */
 function unsettles(node: Node): boolean {
   const kind = kindOf(node)
   if (kind === 'TransactionStmt') return !['TRANS_STMT_BEGIN', 'TRANS_STMT_START', 'TRANS_STMT_SAVEPOINT', 'TRANS_STMT_RELEASE'].includes((as(kind, node) as TransactionStmt).kind ?? '')
   if (kind === 'VariableSetStmt') return !/^(statement_timeout|lock_timeout|timezone|datestyle|application_name|client_min_messages|work_mem)$/.test(((as(kind, node) as VariableSetStmt).name ?? '').toLowerCase())
+  if (SETTLED.has(kind ?? '')) return false
   if (kind !== 'SelectStmt' && kind !== null && !WRITES.has(kind) && WRAPPERS[kind] === undefined) return true
   let hit = false
   walk(node, (place) => {

@@ -86,7 +86,7 @@ export const changedQuery = (() => {
     sum('pg_catalog.pg_attrdef x'), sum('pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indrelid', `c.relpersistence <> 't'`),
     sum('pg_catalog.pg_inherits x'), sum('pg_catalog.pg_proc x'), sum('pg_catalog.pg_namespace x', `x.nspname !~ '^pg_(toast_)?temp'`),
     sum('pg_catalog.pg_trigger x'), sum('pg_catalog.pg_rewrite x'), sum('pg_catalog.pg_operator x'), sum('pg_catalog.pg_cast x'),
-    sum('pg_catalog.pg_constraint x'), sum('pg_catalog.pg_partitioned_table x'), sum('pg_catalog.pg_extension x'),
+    sum('pg_catalog.pg_constraint x'), sum('pg_catalog.pg_policy x'), sum('pg_catalog.pg_language x'), sum('pg_catalog.pg_partitioned_table x'), sum('pg_catalog.pg_extension x'),
     sum('pg_catalog.pg_type x JOIN pg_catalog.pg_namespace n ON n.oid = x.typnamespace', `n.nspname !~ '^pg_(temp|toast)'`),
   ].join(', ')})`
 })()

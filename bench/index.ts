@@ -1,6 +1,6 @@
 // `npm run bench`: one interleaved run over the direct path, pgbouncer, a bare relay and Sluice in its variants. Targets alternate
 // within a round, rounds alternate their order, and what is compared is compared within a round.
-//   npm run bench -- [--json] [--quick] [--only NAME,…] [--targets NAME,…] [--rounds N] [--seconds N] [--profile]
+//   npm run bench -- [--json] [--quick] [--only NAME,…] [--targets NAME,…] [--rounds N] [--seconds N] [--cases TEXT] [--profile]
 import { parseArgs } from 'node:util'
 import { bulk } from './bulk.ts'
 import { disk } from './disk.ts'
@@ -18,14 +18,14 @@ import { setStage, type Stage, TARGETS, type TargetName } from './stage.ts'
 
 /** Memory first: what other measures leave on the heap would blur it. */
 const MEASURES: readonly Measure[] = [idle, slowReader, disk, latency, points, bulk, logins, stuck]
-const FULL: Effort = { rounds: 5, seconds: 5, quick: false }
-const QUICK: Effort = { rounds: 2, seconds: 1, quick: true }
+const FULL: Effort = { rounds: 5, seconds: 5, quick: false, cases: '' }
+const QUICK: Effort = { rounds: 2, seconds: 1, quick: true, cases: '' }
 const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' }, targets: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' }, profile: { type: 'boolean' } } })
+  const { values } = parseArgs({ options: { json: { type: 'boolean' }, quick: { type: 'boolean' }, only: { type: 'string' }, targets: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' }, cases: { type: 'string' }, profile: { type: 'boolean' } } })
   const base = values.quick === true ? QUICK : FULL
-  const effort: Effort = { ...base, rounds: count('rounds', values.rounds, base.rounds), seconds: count('seconds', values.seconds, base.seconds) }
+  const effort: Effort = { ...base, rounds: count('rounds', values.rounds, base.rounds), seconds: count('seconds', values.seconds, base.seconds), cases: values.cases ?? '' }
   const measures = chosen('measure', values.only, MEASURES, (measure) => measure.name)
   const wanted = chosen('target', values.targets, TARGETS, (target) => target)
   const profile = values.profile === true ? profiling() : null

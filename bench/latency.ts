@@ -9,26 +9,29 @@ const BURST = 50
 const WARM_BURSTS = 10
 const MODES = ['simple', 'prepared'] as const
 type Mode = (typeof MODES)[number]
+interface Open { readonly target: Target; client: RawClient | null; readonly times: number[] }
 const SQL = 'SELECT abalance FROM pgbench_accounts WHERE aid = '
 
 export const latency: Measure = {
   name: 'latency', what: 'one client: time added to a point read', tables: ['pgbench_accounts'], targets: null, roundsMax: Number.POSITIVE_INFINITY,
-  async round(run) { for (const mode of MODES) await compare(run, mode, run.effort.quick ? 40 : 30 * run.effort.seconds) },
+  async round(run) { for (const mode of MODES) if (`${mode}, 1 client`.includes(run.effort.cases)) await compare(run, mode, run.effort.quick ? 40 : 30 * run.effort.seconds) },
 }
 
 async function compare(run: Run, mode: Mode, bursts: number): Promise<void> {
   const name = `${mode}, 1 client`
-  const open: { target: Target; client: RawClient; times: number[] }[] = []
+  const open: Open[] = []
+  const failed = (one: Open, error: unknown) => { run.failed(`latency, ${name}, ${one.target.name}`, error); one.client?.close(); open.splice(open.indexOf(one), 1) }
   for (const target of run.targets) {
+    const one: Open = { target, client: null, times: [] }
+    open.push(one)
     try {
-      const client = await RawClient.open(target)
-      open.push({ target, client, times: [] })
-      if (mode === 'prepared') await client.request(prepare('P', `${SQL}$1`))
-      for (let i = 0; i < WARM_BURSTS; i++) await burst(client, mode, [])
-    } catch (error) { run.failed(`latency, ${name}, ${target.name}`, error); open.splice(0, open.length, ...open.filter((one) => one.target !== target)) }
+      one.client = await RawClient.open(target)
+      if (mode === 'prepared') await one.client.request(prepare('P', `${SQL}$1`))
+      for (let i = 0; i < WARM_BURSTS; i++) await burst(one.client, mode, [])
+    } catch (error) { failed(one, error) }
   }
-  for (let i = 0; i < bursts; i++) for (const { client, times } of i % 2 === 0 ? open : [...open].reverse()) await burst(client, mode, times)
-  for (const { client } of open) client.close()
+  for (let i = 0; i < bursts; i++) for (const one of i % 2 === 0 ? [...open] : [...open].reverse()) try { await burst(one.client!, mode, one.times) } catch (error) { failed(one, error) }
+  for (const { client } of open) client?.close()
   const direct = open.find(({ target }) => target.name === 'direct')?.times
   for (const { target, times } of open) {
     const values = { p50Micros: quantile(times, 0.5), p99Micros: quantile(times, 0.99) }

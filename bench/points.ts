@@ -17,12 +17,17 @@ export const points: Measure = {
   name: 'points', what: 'point reads by pgbench: throughput and CPU per query', tables: ['pgbench_accounts'], targets: null, roundsMax: Number.POSITIVE_INFINITY,
   async round(run) {
     const cases = run.effort.quick ? ([['simple', 32], ['prepared', 32]] as const) : CLIENTS.flatMap((clients) => MODES.map((mode) => [mode, clients] as const))
-    for (const [mode, clients] of cases) for (const target of run.targets) await one(run, target, mode, clients)
+    for (const [mode, clients] of cases) {
+      if (!nameOf(mode, clients).includes(run.effort.cases)) continue
+      for (const target of run.targets) await one(run, target, mode, clients)
+    }
   },
 }
 
+const nameOf = (mode: Mode, clients: number): string => `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`
+
 async function one(run: Run, target: Target, mode: Mode, clients: number): Promise<void> {
-  const name = `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`
+  const name = nameOf(mode, clients)
   try {
     const { transactions, seconds, cpu } = await load(target, mode, clients, run.effort.seconds)
     run.add({ case: name, target: target.name, values: { tps: transactions / seconds, ...(target.name === 'direct' ? {} : { cpuMicros: cpu / transactions }) } })

@@ -17,6 +17,8 @@ export interface Effort {
   readonly rounds: number
   readonly seconds: number
   readonly quick: boolean
+  /** Only cases whose name has this in it. */
+  readonly cases: string
 }
 export interface Run {
   readonly stage: Stage

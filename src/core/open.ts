@@ -4,15 +4,17 @@ import { createHash, randomBytes } from 'node:crypto'
 import { RecordFailed } from './errors.ts'
 import type { Identity } from './identity.ts'
 import type { Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
-import type { BudgetAccount, Held, ReviewOutcome, SessionPorts } from './ports.ts'
+import type { BudgetAccount, Held, Lease, ReviewOutcome, SessionPorts } from './ports.ts'
 import type { SessionRecord } from './record.ts'
 import type { Resource } from './resource.ts'
 import type { ReviewRequest } from './review.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
 import type { Statement } from './statement.ts'
 
-/** Rows asked of a budget at a time, so that a stream of small answers needs no question each. */
+/** Rows asked of a budget at a time: small beside the budget, so that sessions at work at once don't starve each other; more as a run goes on. */
 const LEASE_ROWS = 1_000
+const LEASE_PARTS = 20
+const leaseRows = (account: BudgetAccount, rowsMax: number, rows: number): number => Math.max(1, Math.min(rowsMax, Math.max(rows, Math.min(LEASE_ROWS, Math.floor(account.budget.rows / LEASE_PARTS)))))
 /** Answers below this are described by their plan alone; a longer list of limits is never seen in practice. */
 const ANSWERED = new Set(['executed', 'failed', 'ended', 'skipped', 'unknown'])
 
@@ -34,7 +36,8 @@ export interface SessionParts {
 interface Run extends Plan {
   readonly statement: Statement
   readonly limits: Limit[]
-  readonly accounts: { readonly account: BudgetAccount; leased: number }[]
+  /** Rows leased of each account, by the window's slice they were taken from. */
+  readonly accounts: { readonly account: BudgetAccount; leased: number; readonly leases: Lease[] }[]
   readonly binding: string
   readonly shown: string
   readonly parameters: readonly string[]
@@ -135,16 +138,16 @@ export class LiveSession implements Session {
     if (this.#grant.budgets.length === 0 || ask.within !== null || ask.statement.exempt) return this.#allow(ask, run, judgement, limits)
     const accounts = this.#accounts(ask.statement)
     if (accounts.length === 0) return this.#allow(ask, run, judgement, limits)
-    const leases = accounts.map((account) => this.#p.ports.budgets.lease(account, LEASE_ROWS))
-    const settle = (granted: readonly number[]): Verdict => {
+    const leases = accounts.map((account) => this.#p.ports.budgets.lease(account, leaseRows(account, ask.statement.rowsMax, 0)))
+    const settle = (granted: readonly Lease[]): Verdict => {
       const verdict = this.#allow(ask, run, judgement, limits)
       if (verdict.kind === 'deny') { accounts.forEach((account, i) => { this.#p.ports.budgets.giveBack(account, granted[i]!) }); return verdict }
       const plan = verdict.plan as Run
-      accounts.forEach((account, i) => { plan.accounts.push({ account, leased: granted[i]! }) })
+      accounts.forEach((account, i) => { plan.accounts.push({ account, leased: granted[i]!.granted, leases: [granted[i]!] }) })
       bound(plan)
       return verdict
     }
-    return leases.some((lease) => lease instanceof Promise) ? Promise.all(leases).then(settle) : settle(leases as number[])
+    return leases.some((lease) => lease instanceof Promise) ? Promise.all(leases).then(settle) : settle(leases as Lease[])
   }
   #accounts(statement: Statement): BudgetAccount[] {
     const tables = new Set<string>()
@@ -298,8 +301,8 @@ export class LiveSession implements Session {
   async #moreBudget(run: Run, waiting: (url: string) => void): Promise<true | Denied> {
     for (const entry of run.accounts) {
       if (run.rows + 1 <= entry.leased) continue
-      const granted = await this.#p.ports.budgets.lease(entry.account, LEASE_ROWS)
-      if (granted > 0) { entry.leased += granted; continue }
+      const lease = await this.#p.ports.budgets.lease(entry.account, leaseRows(entry.account, Infinity, run.rows))
+      if (lease.granted > 0) { entry.leased += lease.granted; entry.leases.push(lease); continue }
       const { budget } = entry.account
       const words = `the budget of ${budget.rows} rows per ${Math.round(budget.perMs / 1000)} s is used up`
       if (budget.then === 'deny' || budget.terms === null) return this.#cut(run, budget.rule, words, 'wait until the window has passed')
@@ -336,11 +339,21 @@ export class LiveSession implements Session {
     this.counts.rows += run.rows
     if (run.open) {
       run.open = false
-      for (const { account, leased } of run.accounts) if (Number.isFinite(leased)) this.#p.ports.budgets.giveBack(account, Math.max(0, leased - run.rows))
+      for (const { account, leases } of run.accounts) this.#giveBack(account, leases, run.rows)
       run.accounts.length = 0
     }
     const more = what.kind === 'executed' ? `,"tag":${JSON.stringify(what.tag)}` : what.kind === 'failed' ? `,"code":${JSON.stringify(what.code)}` : what.kind === 'ended' ? `,"rule":${JSON.stringify(what.rule)}` : what.kind === 'unknown' ? `,"why":${JSON.stringify(what.why)}` : ''
     this.#quietly(() => { this.#p.record.append('ended', `{"run":${run.run},"outcome":"${what.kind}","rows":${run.rows},"bytes":${run.bytes}${more}}`) })
+  }
+  /** What a run did not use, of the youngest lease first. */
+  #giveBack(account: BudgetAccount, leases: readonly Lease[], used: number): void {
+    let unused = leases.reduce((sum, lease) => sum + lease.granted, 0) - used
+    for (const lease of [...leases].reverse()) {
+      if (unused <= 0) return
+      const rows = Math.min(unused, lease.granted)
+      this.#p.ports.budgets.giveBack(account, { granted: rows, slice: lease.slice })
+      unused -= rows
+    }
   }
   note(what: string, facts: Readonly<Record<string, unknown>>): void { this.#quietly(() => { this.#p.record.append('note', JSON.stringify({ what, ...facts })) }) }
   /** Answers are recorded behind the path: when that fails, the next request is refused. */

@@ -33,7 +33,7 @@ const effect = fc.record({
   operation: fc.constantFrom('sql.select', 'sql.delete', 'sql.drop.table', 'sql.show'), access: fc.constantFrom('session', 'read', 'write', 'admin', 'unknown'),
   objects: fc.constantFrom('unknown' as const, [], ['public.a'], ['public.b']), columns: fc.constantFrom([], ['public.a.ssn'], ['public.a.email', 'public.b.x']), bounded: fc.boolean(),
 })
-const statement = fc.record({ text: fc.constantFrom('x', 'y'), effects: fc.array(effect, { maxLength: 3 }), exempt: fc.boolean() }).map(value => ({ ...value, shown: value.text, masking: null, rowsMax: Infinity, guarded: false }) as Statement)
+const statement = fc.record({ text: fc.constantFrom('x', 'y'), effects: fc.array(effect, { maxLength: 3 }), exempt: fc.boolean(), single: fc.constant(false) }).map(value => ({ ...value, shown: value.text, masking: null, rowsMax: Infinity, guarded: false }) as Statement)
 const grant = (list: readonly object[]) => compilePolicies(parsePolicies(list.map((one, index) => ({ name: `p${index}`, ...one })))).grant(identity, resource)
 /** How much a judgement lets through, and how soon it stops. */
 const strength = (judgement: Judgement) => ({ deny: 0, review: 1, allow: 2 })[judgement.kind]

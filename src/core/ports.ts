@@ -17,11 +17,14 @@ export interface ReviewPort {
   /** For `wait: refuse`: uses an approval given earlier for the same binding, or files a request and gives its address. */
   redeem(request: ReviewRequest): Promise<{ readonly kind: 'released'; readonly id: string; readonly by: string } | { readonly kind: 'filed'; readonly id: string; readonly url: string } | { readonly kind: 'failed'; readonly why: string }>
 }
+/** Rows taken of an account, and the slice of its window that they count in. */
+export interface Lease { readonly granted: number; readonly slice: number }
 /** Rows of an account shared over sessions, workers and gateways: no lease, no rows. */
 export interface BudgetPort {
-  /** How many of `rows` are granted now; at once when this worker holds some. */
-  lease(account: BudgetAccount, rows: number): number | Promise<number>
-  giveBack(account: BudgetAccount, rows: number): void
+  /** At once when this worker holds some. */
+  lease(account: BudgetAccount, rows: number): Lease | Promise<Lease>
+  /** What a lease did not use up. */
+  giveBack(account: BudgetAccount, lease: Lease): void
 }
 export interface BudgetAccount { readonly budget: Budget; readonly key: string }
 export interface RatePort {

@@ -4,7 +4,7 @@ import type { KeySet } from '../auth/key-set.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
 import type { StoreAddress } from '../store/database.ts'
 import type { Identity } from '../core/identity.ts'
-import type { ReviewOutcome } from '../core/ports.ts'
+import type { Lease, ReviewOutcome } from '../core/ports.ts'
 import type { ReviewRequest } from '../core/review.ts'
 import type { Lookup } from '../core/statement.ts'
 import type { Budget } from '../core/policy.ts'
@@ -38,7 +38,7 @@ export interface WorkerAsks {
   credential: (body: { session: string; resource: string; class: 'read' | 'write' | 'admin' }) => { username: string; password: string | null }
   hold: (body: { wait: string; request: ReviewRequest }) => { id: string; url: string }
   redeem: (body: ReviewRequest) => { kind: 'released'; id: string; by: string } | { kind: 'filed'; id: string; url: string } | { kind: 'failed'; why: string }
-  lease: (body: { key: string; budget: Budget; rows: number }) => number
+  lease: (body: { key: string; budget: Budget; rows: number }) => Lease
   lookup: (body: { key: string; lookup: Lookup }) => boolean
   opened: (body: SessionInfo) => { readonly allowed: true } | { readonly allowed: false; readonly why: string }
 }
@@ -49,7 +49,7 @@ export interface WorkerTells {
   counts: { id: string; counts: SessionCounts }[]
   cancel: { id: number; secret: string }
   endWait: { wait: string; why: string }
-  giveBack: { key: string; budget: Budget; rows: number }
+  giveBack: { key: string; budget: Budget; lease: Lease }
   head: unknown
   catalog: { resource: string; database: string }
 }

@@ -3,7 +3,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { watchFile, unwatchFile, readFileSync } from 'node:fs'
+import { mkdirSync, watchFile, unwatchFile, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,7 +23,7 @@ import { LiveSessions } from './live.ts'
 import { log } from './log.ts'
 import { type Boot, type Revoked, type SessionInfo, WORKER_SHIFT, type WebAsks, type WebHears, type WebTells, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
 import { metrics } from './metrics.ts'
-import type { Held, ReviewPort } from '../core/ports.ts'
+import type { Held, Lease, ReviewPort } from '../core/ports.ts'
 import { openReviewDesk } from '../store/review_desk.ts'
 import { startStore } from './storage.ts'
 import { startWebhook, type Webhook } from '../store/webhook.ts'
@@ -74,6 +74,8 @@ class Supervisor implements Gateway {
     this.#text = readFileSync(this.#file, 'utf8')
     this.config = parseConfig(this.#text, this.#file, process.env)
     const { gateway } = this.config
+    // Others may pass through it to the store's own folder, and see nothing.
+    mkdirSync(gateway.data, { recursive: true, mode: 0o711 })
     const keys = join(gateway.data, 'keys')
     this.#certificates = await certificates(keys, gateway.tls.kind === 'auto' ? 'auto' : gateway.tls)
     this.#hashKey = installationKey(keys)
@@ -122,7 +124,7 @@ class Supervisor implements Gateway {
         counts: (all) => { for (const { id, counts } of all) this.#live.counted(id, counts) },
         cancel: (cancel) => { this.#hands.find((h) => h.number === cancel.id >>> WORKER_SHIFT)?.bus.tell('cancel', cancel) },
         endWait: ({ wait, why }) => this.#waits.get(wait)?.held.cancel(why),
-        giveBack: ({ key, budget, rows }) => this.#giveBack(key, budget, rows),
+        giveBack: ({ key, budget, lease }) => this.#giveBack(key, budget, lease),
         head: (head) => { void this.#heads.take(head as never).catch((error: unknown) => log.error({ error: String(error) }, 'a signed head could not be kept')) },
         catalog: (moved) => { for (const other of this.#hands) if (other !== hand) other.bus.tell('catalog', moved) },
       }) }
@@ -166,7 +168,7 @@ class Supervisor implements Gateway {
         })
       }),
       redeem: (request) => this.#desk.redeem(request),
-      lease: async ({ key, budget, rows }) => (await this.#store.budgets.lease({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, rows)).granted,
+      lease: ({ key, budget, rows }) => this.#store.budgets.lease({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, rows),
       lookup: async ({ key, lookup }) => (await this.#store.budgets.lease({ name: `${key}|lookups`, most: lookup.count, perMs: lookup.perMs }, 1)).granted > 0,
       opened: (info) => this.#opened(info),
     }
@@ -176,10 +178,8 @@ class Supervisor implements Gateway {
     const why = this.#stopping !== null ? 'this gateway is stopping' : this.#live.open(info, resource?.limits.sessions ?? 0)
     return why === null ? { allowed: true } : { allowed: false, why }
   }
-  #giveBack(key: string, budget: Budget, rows: number): void {
-    const account = { name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }
-    const width = Math.max(1000, Math.ceil(budget.perMs / 24))
-    void this.#store.budgets.giveBack(account, { granted: rows, slice: Math.floor(this.#store.clock.nowMs() / width) * width }, rows).catch(() => {})
+  #giveBack(key: string, budget: Budget, lease: Lease): void {
+    void this.#store.budgets.giveBack({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, lease, lease.granted).catch(() => {})
   }
   #indexed(info: SessionInfo & { counts: { statements: number; denied: number; rows: number; bytes: number } }, why: string): void {
     const { identity } = info

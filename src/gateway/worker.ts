@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { Authenticator } from '../auth/authenticate.ts'
+import { Leases } from './leases.ts'
 import { issuersOf } from './issuers.ts'
 import { KeyCache } from '../auth/key-cache.ts'
 import { type Config, parseConfig } from '../config.ts'
@@ -104,10 +105,7 @@ function portsOf(bus: WorkerBus, waits: Map<string, (outcome: ReviewOutcome) => 
       },
       redeem: (request) => bus.ask('redeem', request),
     },
-    budgets: {
-      lease: ({ budget, key }, rows) => bus.ask('lease', { key, budget, rows }).catch(() => 0),
-      giveBack: ({ budget, key }, rows) => { if (rows > 0) bus.tell('giveBack', { key, budget, rows }) },
-    },
+    budgets: new Leases(bus),
     rates: { lookup: (identity, lookup) => bus.ask('lookup', { key: `${identity}|${lookup.rule}|${lookup.column}`, lookup }).catch(() => false) },
   }
 }

@@ -129,12 +129,14 @@ function unprivilegedUser(): Owner | null {
   return { uid: 65534, gid: 65534 }
 }
 
-function reachable(path: string, owner: Owner | null): boolean {
+/** `last`: what others need of `path` itself; of the folders above it they only need to pass. */
+function reachable(path: string, owner: Owner | null, last = 0o005): boolean {
   if (owner === null) return true
   for (let at = path; ; at = dirname(at)) {
     if (existsSync(at)) {
       const { mode, uid } = statSync(at)
-      if ((mode & 0o005) !== 0o005 && !(uid === owner.uid && at === path)) return false
+      const needed = at === path ? last : 0o001
+      if ((mode & needed) !== needed && !(uid === owner.uid && at === path)) return false
     }
     if (at === dirname(at)) return true
   }
@@ -170,7 +172,7 @@ function hydrate(native: string): void {
 }
 
 function reachableData(data: string, owner: Owner | null): string {
-  if (reachable(dirname(data), owner)) { own(dirname(data), null); return data }
+  if (reachable(dirname(data), owner, 0o001)) { own(dirname(data), null); return data }
   own(SHARED_BASE, null)
   return join(SHARED_BASE, createHash('sha256').update(data).digest('hex').slice(0, 16))
 }

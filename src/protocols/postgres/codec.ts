@@ -17,7 +17,7 @@ export class PostgresCodec implements Codec {
   readonly #reader: Reader
   constructor(reader: Reader, guard: Guard, waiting: (url: string) => void) {
     this.#reader = reader
-    this.#requests = new Requests(this.#c, reader, waiting)
+    this.#requests = new Requests(this.#c, reader, guard, waiting)
     this.#replies = new Replies(this.#c, reader, guard)
   }
   frame(input: Buffer, at: number, end: number): number { return frames.frameLength(input, at, end, false) }

@@ -20,6 +20,8 @@ export interface Prepared {
   readonly types: readonly number[]
   /** Columns of its result as last described; null until then. */
   shape: RowShape | null
+  /** The judgement under which the server said that it answers no rows. */
+  rowless: Judged | null
 }
 export interface Portal {
   readonly name: string
@@ -30,6 +32,8 @@ export interface Portal {
   readonly parameterFormats: readonly number[]
   plan: Plan | null
   shape: RowShape | null
+  /** Its Describe is on its way: the shape comes before the first row. */
+  described: boolean
 }
 
 export const PARSE = 1, BIND = 2, DESCRIBE_STATEMENT = 3, DESCRIBE_PORTAL = 4, EXECUTE = 5, CLOSE = 6, SYNC = 7, QUERY = 8
@@ -40,6 +44,8 @@ export interface Owed {
   readonly kind: Kind
   /** Ours, not the client's: its answer is swallowed, its rows kept in `probe`. */
   readonly ours: boolean
+  /** A Describe of ours amid the client's messages: the description is kept, and the client gets nothing of it. */
+  readonly silent: boolean
   /** Set when the server was sent something it must fail, in place of what the client sent. */
   readonly refused: Refusal | null
   readonly plan: Plan | null
@@ -101,7 +107,7 @@ export class Conversation {
   cut: { readonly plan: Plan; readonly why: Denied; told: boolean } | null = null
 
   expect(kind: Kind, fields: Partial<Omit<Owed, 'kind'>> = {}): void {
-    this.owed.push({ kind, ours: false, refused: null, plan: null, judged: null, prepared: null, portal: null, before: undefined, index: 0, shape: null, ...fields })
+    this.owed.push({ kind, ours: false, silent: false, refused: null, plan: null, judged: null, prepared: null, portal: null, before: undefined, index: 0, shape: null, ...fields })
   }
   get idle(): boolean { return this.owed.length === 0 && this.copyIn === null && this.copyOut === null }
 

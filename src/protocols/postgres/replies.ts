@@ -117,6 +117,8 @@ export class Replies {
       case NO_DATA:
         if (owed.kind !== DESCRIBE_STATEMENT && owed.kind !== DESCRIBE_PORTAL) throw out(type)
         c.owed.shift()
+        { const prepared = owed.prepared ?? owed.portal?.prepared; if (prepared !== undefined) prepared.rowless = owed.judged }
+        if (owed.silent) { this.#flush(answers); return SWALLOW }
         return PASS
       case DESCRIPTION: return this.#description(input, at, to, owed, answers)
       case COMPLETE: return this.#complete(input, at, to, owed, answers)
@@ -165,6 +167,7 @@ export class Replies {
       c.owed.shift()
     } else if (owed.kind === QUERY) owed.shape = shape
     else throw out(DESCRIPTION)
+    if (owed.silent) { this.#flush(answers); return SWALLOW }
     if (shape.description === null || c.cut !== null) return PASS
     this.#flush(answers)
     const scratch = answers.splice()

@@ -8,6 +8,7 @@ import type { Scratch } from '../../wire/bytes.ts'
 import { BLOCKED, NEED_MORE } from '../../wire/codec.ts'
 import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, NAMES_MAX, OWED_MAX, PARSE, type Portal, type Prepared, QUERY, type Refusal, SYNC } from './conversation.ts'
 import * as frames from './frames.ts'
+import type { Guard } from './guard.ts'
 import type { Judged, Reader } from './reader.ts'
 
 /** What waits for a verdict. The bytes are the relay's until `keep`. */
@@ -34,8 +35,9 @@ export class Requests {
   #pending: Pending | null = null
   readonly #c: Conversation
   readonly #reader: Reader
+  readonly #guard: Guard
   readonly #waiting: (url: string) => void
-  constructor(conversation: Conversation, reader: Reader, waiting: (url: string) => void) { this.#c = conversation; this.#reader = reader; this.#waiting = waiting }
+  constructor(conversation: Conversation, reader: Reader, guard: Guard, waiting: (url: string) => void) { this.#c = conversation; this.#reader = reader; this.#guard = guard; this.#waiting = waiting }
 
   take(input: Buffer, at: number, end: number, out: Scratch): number {
     const c = this.#c
@@ -218,7 +220,7 @@ export class Requests {
   }
   #runParse(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
-    const prepared: Prepared = { name: p.name, judged, run: plan.run, epoch: this.#reader.epoch, types: p.types, shape: null }
+    const prepared: Prepared = { name: p.name, judged, run: plan.run, epoch: this.#reader.epoch, types: p.types, shape: null, rowless: null }
     if (changed) frames.writeParse(out, p.name, judged.sent, p.types)
     else out.copy(p.input, p.at, p.end)
     c.expect(PARSE, { prepared, before: c.statements.get(p.name), plan, judged })
@@ -227,6 +229,7 @@ export class Requests {
   #runExecute(p: Pending, judged: Judged, plan: Plan, out: Scratch): void {
     const portal = p.portal!
     portal.plan = plan
+    this.#knowShape(portal, judged, out)
     out.copy(p.input, p.at, p.end)
     this.#c.expect(EXECUTE, { plan, judged, portal, shape: portal.shape })
     this.#moved(judged)
@@ -238,6 +241,20 @@ export class Requests {
     if (judged.moves) { c.stale = true; c.movedInTransaction = true }
     else if (judged.endsTransaction && c.movedInTransaction) c.stale = true
     if (judged.endsTransaction) c.movedInTransaction = judged.moves
+  }
+
+  /** Rows are masked by their description, and drivers ask for it once per statement or never: what is not known is asked here. */
+  #knowShape(portal: Portal, judged: Judged, out: Scratch): void {
+    const { prepared } = portal
+    if (!this.#guard.inspects || prepared.rowless === judged || portal.shape?.judged === judged) return
+    // A portal's plan is fixed; a prepared statement's may be made anew when its judgement is.
+    const known = portal.shape ?? (prepared.shape?.judged === judged ? prepared.shape : null)
+    if (known !== null) portal.shape = prepared.shape = this.#guard.shape(known.source, 0, known.source.length, judged, portal.formats, known)
+    else if (!portal.described) {
+      frames.writeDescribe(out, 'P', portal.name)
+      this.#c.expect(DESCRIBE_PORTAL, { portal, judged, silent: true })
+      portal.described = true
+    }
   }
 
   // ---- messages that follow names
@@ -267,6 +284,7 @@ export class Requests {
     } else {
       const portal = this.#c.portals.get(name)
       if (portal === undefined && !this.#c.cursors.has(name)) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '34000', message: `portal "${name}" does not exist`, position: 0 })
+      if (portal !== undefined) portal.described = true
       this.#c.expect(DESCRIBE_PORTAL, { portal: portal ?? null, judged: portal?.prepared.judged ?? null })
     }
     out.copy(input, at, to)
@@ -356,7 +374,7 @@ function parseBind(input: Buffer, at: number, to: number, find: (name: string) =
   const statement = input.toString('utf8', nameEnd + 1, statementEnd)
   const prepared = find(statement)
   if (prepared === undefined) return statement
-  return { name: input.toString('utf8', at + 5, nameEnd), prepared, formats, parameters, parameterFormats, plan: null, shape: null }
+  return { name: input.toString('utf8', at + 5, nameEnd), prepared, formats, parameters, parameterFormats, plan: null, shape: null, described: false }
 }
 
 const formatOf = (portal: Portal, index: number): number => portal.parameterFormats.length === 1 ? portal.parameterFormats[0]! : portal.parameterFormats[index] ?? 0

@@ -50,8 +50,8 @@ export class LiveSession implements Session {
   readonly resource: Resource
   readonly #p: SessionParts
   readonly #abort = new AbortController()
-  readonly #judged = new WeakMap<Statement, Judgement>()
-  readonly #written = new WeakMap<Statement, string>()
+  readonly #judged = new WeakMap<Statement['effects'], { readonly judgement: Judgement; readonly under: number }>()
+  readonly #effects = new WeakMap<Statement['effects'], string>()
   #grant: Grant
   #runs = 0
   #sync = false
@@ -73,7 +73,6 @@ export class LiveSession implements Session {
   /** Another policy is in force. The caller ends sessions that it no longer lets open. */
   regrant(grant: Grant): void { this.#grant = grant; this.#grants++ }
   #grants = 0
-  #judgedUnder = new WeakMap<Statement, number>()
 
   ask(ask: Ask): Verdict | Promise<Verdict> {
     const run = ++this.#runs
@@ -90,9 +89,11 @@ export class LiveSession implements Session {
 
   #judge(ask: Ask): Judgement {
     const { statement } = ask
-    if (this.#judgedUnder.get(statement) === this.#grants) { const known = this.#judged.get(statement); if (known !== undefined) return known }
+    // Texts of one shape share their effects: what was judged of one holds for all of them.
+    const known = this.#judged.get(statement.effects)
+    if (known !== undefined && known.under === this.#grants) return known.judgement
     const judgement = this.#grant.judge(statement, this.#p.facts, ask.parameters ?? undefined)
-    if (judgement.cacheable) { this.#judged.set(statement, judgement); this.#judgedUnder.set(statement, this.#grants) }
+    if (judgement.cacheable) this.#judged.set(statement.effects, { judgement, under: this.#grants })
     const observations = this.#grant.observe(statement, this.#p.facts, ask.parameters ?? undefined)
     if (observations.length > 0) this.#p.record.append('note', JSON.stringify({ what: 'observed', run: this.#runs, observations }))
     return judgement
@@ -200,18 +201,17 @@ export class LiveSession implements Session {
   }
 
   #append(ask: Ask, run: number, verdict: string): void {
-    let written = this.#written.get(ask.statement)
-    if (written === undefined) {
-      const { statement } = ask
-      const shown = this.#p.redact(statement.shown)
-      // Where the text had to be changed to be kept, a keyed hash names the exact bytes; a plain one could be searched.
-      const hash = shown === statement.text ? '' : `,"textHash":"${this.#p.ports.keyedHash(statement.text)}"`
-      written = `"text":${JSON.stringify(shown)}${hash},"effects":${JSON.stringify(statement.effects)}`
-      this.#written.set(statement, written)
-    }
+    const what = ask.prepared > 0 ? `"of":${ask.prepared}` : this.#what(ask.statement)
     const parameters = ask.parameters === null ? '' : `,"parameters":${JSON.stringify(this.#parameters(ask))}`
-    const what = ask.prepared > 0 ? `"of":${ask.prepared}` : written
     this.#p.record.append('asked', `{"run":${run},"phase":"${ask.phase}",${what}${parameters},${verdict},"policy":"${this.#grant.version.slice(0, 16)}"}`)
+  }
+  #what(statement: Statement): string {
+    let effects = this.#effects.get(statement.effects)
+    if (effects === undefined) { effects = JSON.stringify(statement.effects); this.#effects.set(statement.effects, effects) }
+    const shown = this.#p.redact(statement.shown)
+    // Where the text had to be changed to be kept, a keyed hash names the exact bytes; a plain one could be searched.
+    const hash = shown === statement.text ? '' : `,"textHash":"${this.#p.ports.keyedHash(statement.text)}"`
+    return `"text":${JSON.stringify(shown)}${hash},"effects":${effects}`
   }
   /** Parameters of a statement that touches masked columns are named by type, length and keyed hash. */
   #parameters(ask: Ask): readonly string[] {

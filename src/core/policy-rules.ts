@@ -21,7 +21,7 @@ export const REVIEW_WITHIN_MS = 15 * 60_000
 export const BUDGET_PER_MAX_MS = 31 * 86_400_000
 export const REVIEW_WITHIN_MAX_MS = 7 * 86_400_000
 /** Detectors that detect/ builds in; a test holds the two lists together. */
-export const DETECTOR_NAMES: readonly string[] = ['credit-card', 'us-ssn', 'api-key', 'email']
+export const DETECTOR_NAMES: readonly string[] = ['us-ssn', 'credit-card', 'iban', 'phone', 'ip', 'email', 'api-key', 'jwt', 'private-key']
 /** Classes stand beside operations in `allow` and `operations`. */
 export const CLASSES = ['session', 'read', 'write', 'admin'] as const
 

@@ -58,7 +58,7 @@ export class Guard {
       const format = formats.length === 1 ? formats[0]! : formats[i] ?? u16(input, end + 17)
       masks.push(this.#hiding.field({ name, table: u32(input, end + 1), column: u16(input, end + 5), type: u32(input, end + 7), typmod: i32(input, end + 13), format }, judged))
     }
-    return { source, formats, judged, masks, masking: masks.some((mask) => mask !== null), description: this.#hiding.description(source) }
+    return { source, formats, judged, masks, masking: masks.some((mask) => mask !== null), description: withOrigins(this.#hiding.description(source) ?? source, judged, source) }
   }
 
   /** One DataRow, spliced: what is not masked is copied, never decoded. */
@@ -154,6 +154,20 @@ export class Guard {
     if (told !== undefined) return told()
     return this.#hiding.active ? this.#hiding.text(value) : value
   }
+}
+/** A masked column is an expression to the server; the client gets its origin back, as if nothing stood between. Null when nothing changed. */
+function withOrigins(description: Buffer, judged: Judged | null, source: Buffer): Buffer | null {
+  const origins = judged?.origins ?? []
+  if (origins.length === 0) return description === source ? null : description
+  const made = Buffer.from(description)
+  let p = 7
+  for (let i = 0, count = u16(made, 5); i < count; i++) {
+    const end = stringEnd(made, p, made.length)
+    const origin = origins.find((one) => one.index === i)
+    if (origin !== undefined && u32(made, end + 1) === 0) { made.writeUInt32BE(origin.relation, end + 1); made.writeUInt16BE(origin.number, end + 5) }
+    p = end + 19
+  }
+  return made
 }
 const NONE: readonly (CellMask | null)[] = []
 const NOTHING = Buffer.alloc(0)

@@ -3,8 +3,7 @@
 import { type CellMask, type MaskKind } from '../../core/mask.ts'
 import type { Grant } from '../../core/policy.ts'
 import { compileDetectors, type Detector } from '../../detect/index.ts'
-import type { Catalog } from '../../sql/catalog.ts'
-import { maskIndex } from '../../sql/mask-index.ts'
+import { hiddenByOrigin } from '../../sql/mask-index.ts'
 import { copyMask, type CopyOptions } from './copy.ts'
 import { NotAllowed } from '../../core/errors.ts'
 import { type Clean, cleanDescription, cleaner, cleanWords, type Strictness } from './errors.ts'
@@ -31,27 +30,19 @@ class GrantHiding implements Hiding {
   readonly #grant: () => Grant
   readonly #reader: SessionReader
   readonly #hash: (bytes: Uint8Array) => string
-  #columnsOf: Catalog | null = null
-  #columnsFor: Grant | null = null
-  #columns: ReadonlyMap<string, MaskKind> = new Map()
   constructor(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string) { this.#grant = grant; this.#reader = reader; this.#hash = keyedHash }
 
   get active(): boolean { return this.#grant().masks }
   get #detector(): Detector | null { return detectorOf(this.#grant()) }
 
-  /** `relation number` of every masked column of the catalog. */
-  #masked(): ReadonlyMap<string, MaskKind> {
-    const catalog = this.#reader.catalog, grant = this.#grant()
-    if (catalog === null || (catalog === this.#columnsOf && grant === this.#columnsFor)) return this.#columns
-    const columns = new Map<string, MaskKind>()
-    for (const masked of maskIndex(catalog, this.#reader.column).masked.values()) for (const hidden of masked.hidden.values()) columns.set(`${masked.relation.oid} ${hidden.column.number}`, hidden.with)
-    this.#columnsOf = catalog
-    this.#columnsFor = grant
-    return this.#columns = columns
+  /** Masked columns by the origin that the server reports: partitions, children and generated columns among them. */
+  #masked(table: number, column: number): MaskKind | null {
+    const { catalog } = this.#reader
+    return catalog === null ? null : hiddenByOrigin(catalog, this.#reader.column).get(table)?.get(column)?.with ?? null
   }
 
   field(field: { name: string; table: number; column: number; type: number; typmod: number; format: number }, _judged: Judged | null): CellMask | null {
-    const column = field.table === 0 ? null : this.#masked().get(`${field.table} ${field.column}`) ?? null
+    const column = field.table === 0 ? null : this.#masked(field.table, field.column)
     return cellMask({ type: field.type, typmod: field.typmod, format: field.format, name: null }, column, this.#detector, this.#hash)
   }
   copy(format: number, formats: readonly number[], judged: Judged | null): CopyMask | null {

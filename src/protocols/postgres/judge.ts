@@ -53,7 +53,7 @@ function unread(text: string, reason: string, syntax: Judged['syntax']): Judged 
   return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false } }
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
-  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null,
+  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], computed: [],
   position: (at) => at, refusedParameters: () => null,
 }
 
@@ -76,6 +76,8 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   }
   return {
     text, statement, sent, syntax: null, parts: readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i))), setting,
+    edits: shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
+    computed: masked.kind === 'rewritten' ? [...new Set(masked.hidden.filter((h) => h.computed).map((h) => `${h.schema}.${h.table}.${h.column}`))] : [],
     lasting: !named.used && readings.every((r) => r.prepared === null && r.cursor === null),
     changesCatalog: readings.some((r) => r.changesCatalog || !made(r)), moves: readings.some(moves), endsTransaction: readings.some((r) => r.transaction !== null && UNDOES.has(r.transaction.control)),
     copyIn: readings.some((r) => r.copy === 'in'), strictErrors: masked.kind !== 'refused' && ranOnValues(masked, readings),
@@ -115,6 +117,12 @@ function ranOnValues(masked: Exclude<MaskResult, { kind: 'refused' }>, readings:
 /** Whether its literals may be values of masked columns. */
 function sensitive(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {
   return ranOnValues(masked, readings) || (masked.kind === 'rewritten' && masked.hidden.some((h) => h.computed))
+}
+
+/** Whether another text of its shape means the same: no literal decides about effects, masks or what the record shows. */
+function shapeable(masked: MaskResult, readings: readonly StatementReading[]): boolean {
+  if (masked.kind === 'refused' || readings.length !== 1 || readings.some((r) => r.literalsMatter || r.rowsMax !== Infinity && typeof r.rowsMax !== 'number')) return false
+  return masked.stored.length === 0 && !sensitive(masked, readings)
 }
 
 /** Strings and long numbers are named by length and keyed hash. */
@@ -188,7 +196,7 @@ function partOf(reading: StatementReading, text: string): Part {
 }
 
 /** Character positions (from 1) in the text sent → in the client's text: a place inside our text is the start of what it replaced. */
-function mapper(text: string, edits: readonly Edit[]): (at: number) => number {
+export function mapper(text: string, edits: readonly Edit[]): (at: number) => number {
   const bytes = Buffer.from(text)
   const characters = (from: number, to: number) => [...bytes.toString('utf8', from, to)].length
   const steps = edits.map((edit) => ({ before: characters(0, edit.at), replaced: characters(edit.at, edit.at + edit.length), put: [...edit.with].length }))

@@ -1,5 +1,6 @@
 // What a text means under the names, masks and policy of one session: judged once per text and state of names, shared by the sessions
 // of a worker that see the same. It decides nothing: it says what is asked, in words that rules read.
+import type { Edit } from '../../sql/splice.ts'
 import type { CopyOptions } from './copy.ts'
 import type { Statement } from '../../core/statement.ts'
 
@@ -12,6 +13,12 @@ export interface Judged {
   readonly syntax: { readonly code: string; readonly message: string; readonly position: number } | null
   /** One per statement of the text, in order. */
   readonly parts: readonly Part[]
+  /** Where masks were put (UTF-8 bytes of `text`), when other literals would change nothing about it; null when they could. */
+  readonly edits: readonly Edit[] | null
+  /** Result columns whose origin is put back into the description. */
+  readonly origins: readonly { readonly index: number; readonly relation: number; readonly number: number }[]
+  /** Masked columns that it uses beyond showing them: the client is told. */
+  readonly computed: readonly string[]
   /** The same in every session of this view: not when it names a prepared statement. */
   readonly lasting: boolean
   /** Only SET, RESET, SHOW: allowed also while nothing else can be judged. */
@@ -55,9 +62,10 @@ export interface Reader {
   readonly outdated: boolean
   /** Why nothing can be judged now, or null: client_encoding, standard_conforming_strings, a search path before pg_catalog. */
   readonly refusal: { readonly rule: string; readonly message: string; readonly hint: string } | null
-  read(text: string): Judged | Promise<Judged>
+  /** `text` lies at bytes[start, end). */
+  read(text: string, bytes: Buffer, start: number, end: number): Judged | Promise<Judged>
   /** Texts to run on the client's own connection to learn what names mean now; their rows go to `learned`. Null when nothing is to learn. */
-  probe(inTransaction: boolean): string | null
+  probe(inTransaction: boolean): readonly string[] | null
   /** What was learned says that it must be asked once more. */
   readonly unfinished: boolean
   changed(): void

@@ -4,8 +4,10 @@ import type { Grant } from '../../core/policy.ts'
 import type { Catalog } from '../../sql/catalog.ts'
 import { catalogFrom, catalogQueries, type Row } from '../../sql/load.ts'
 import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
+import { shapeOf } from '../../sql/shape.ts'
 import { judge } from './judge.ts'
 import type { Judged, Reader } from './reader.ts'
+import { fill, type Template, templateOf } from './template.ts'
 
 /** Texts kept per view of names; the oldest go first. */
 const KEPT_TEXTS_MAX = 4_096
@@ -26,12 +28,19 @@ export interface CatalogShelf {
   put(database: number, catalog: Catalog): void
 }
 
-const views = new Map<string, Map<string, Judged>>()
-function viewOf(key: string): Map<string, Judged> {
+/** Judgements under one view of names: of whole texts, and of shapes that stand for many. */
+interface Kept { readonly texts: Map<string, Judged>; readonly shapes: Map<string, Template> }
+const nothingKept = (): Kept => ({ texts: new Map(), shapes: new Map() })
+function keep<T>(kept: Map<string, T>, key: string, value: T): void {
+  if (kept.size >= KEPT_TEXTS_MAX) kept.delete(kept.keys().next().value!)
+  kept.set(key, value)
+}
+const views = new Map<string, Kept>()
+function viewOf(key: string): Kept {
   let view = views.get(key)
   if (view === undefined) {
     if (views.size >= KEPT_VIEWS_MAX) views.delete(views.keys().next().value!)
-    view = new Map()
+    view = nothingKept()
     views.set(key, view)
   }
   return view
@@ -64,7 +73,7 @@ export class SessionReader implements Reader {
   #grantSeen: Grant
   #own = false
   #loading = false
-  #view: Map<string, Judged> = new Map()
+  #view: Kept = nothingKept()
   readonly #prepared = new Map<string, Judged>()
   #key = ''
   #strings = true
@@ -85,14 +94,13 @@ export class SessionReader implements Reader {
   /** The session changed the catalog itself: it reads it anew, for what is not committed is seen by nobody else. */
   changed(): void { this.#own = true }
 
-  probe(inTransaction: boolean): string | null {
+  probe(inTransaction: boolean): readonly string[] {
     const texts = [DATABASE, probeSql]
     this.#shared = this.#shelf.current
     this.#loading = this.#own || this.#shared === null || this.#misfit
     if (this.#loading) texts.push(`SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)`, ...queries().map(({ sql }) => sql))
-    const text = texts.join(';\n')
-    // What is set for the reading ends with it: with the statement's own transaction, or with a savepoint inside the client's.
-    return inTransaction ? `SAVEPOINT sluice_reads_the_catalog;\n${text};\nROLLBACK TO SAVEPOINT sluice_reads_the_catalog;\nRELEASE SAVEPOINT sluice_reads_the_catalog` : text
+    // What is set for the reading ends with it: with the statements' own transaction, or with a savepoint inside the client's.
+    return inTransaction ? ['SAVEPOINT sluice_reads_the_catalog', ...texts, 'ROLLBACK TO SAVEPOINT sluice_reads_the_catalog', 'RELEASE SAVEPOINT sluice_reads_the_catalog'] : texts
   }
   #misfit = false
   /** What the shelf held when the probe was sent. */
@@ -129,7 +137,7 @@ export class SessionReader implements Reader {
     // What SQL PREPARE made was judged under other names or rules: EXECUTE must not run it unjudged.
     if (this.#own || key !== this.#key) this.#prepared.clear()
     this.#key = key
-    this.#view = this.#own ? new Map() : viewOf(key)
+    this.#view = this.#own ? nothingKept() : viewOf(key)
   }
 
   #refuse(): void {
@@ -150,23 +158,29 @@ export class SessionReader implements Reader {
   }
 
   prepared(name: string, judged: Judged | null): void {
+    // A statement that names one is judged again when it runs.
+    this.epoch++
     if (judged !== null) this.#prepared.set(name, judged)
     else if (name === '*') this.#prepared.clear()
     else this.#prepared.delete(name)
   }
 
-  read(text: string): Judged | Promise<Judged> {
-    const known = this.#view.get(text)
-    if (known !== undefined && (this.refusal === null || known.setting)) return known
+  read(text: string, bytes: Buffer, start: number, end: number): Judged | Promise<Judged> {
+    const { refusal } = this
+    const known = this.#view.texts.get(text)
+    if (known !== undefined && (refusal === null || known.setting)) return known
+    const shape = refusal === null ? shapeOf(bytes, start, end) : null
+    const template = shape === null ? undefined : this.#view.shapes.get(shape.key)
+    if (shape !== null && template !== undefined) return fill(template, text, bytes, start, end, shape)
     const judged = judge(text, {
       catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen), grant: this.#grantSeen, functions: this.#functions, refusal: this.refusal,
       prepared: (name) => this.#prepared.get(name) ?? null, keyedHash: this.#keyedHash,
     })
     if (judged instanceof Promise) return judged
-    if (this.refusal === null && judged.lasting && text.length <= KEPT_TEXT_CHARACTERS_MAX) {
-      if (this.#view.size >= KEPT_TEXTS_MAX) this.#view.delete(this.#view.keys().next().value!)
-      this.#view.set(text, judged)
-    }
+    if (refusal !== null || !judged.lasting) return judged
+    const made = shape === null ? null : templateOf(judged, shape, start)
+    if (shape !== null && made !== null) keep(this.#view.shapes, shape.key, made)
+    else if (text.length <= KEPT_TEXT_CHARACTERS_MAX) keep(this.#view.texts, text, judged)
     return judged
   }
 }

@@ -8,6 +8,7 @@ import { type Outcome, parse, tokens, type Tree } from '../../sql/grammar.ts'
 import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
 import type { StoredParameter } from '../../sql/mask-work.ts'
 import { isPointRead } from '../../sql/point.ts'
+import { hiddenLiterals } from '../../sql/literals-hidden.ts'
 import { storesMask } from '../../sql/mask-write.ts'
 import type { StatementReading } from '../../sql/reading.ts'
 import type { Edit } from '../../sql/splice.ts'
@@ -35,7 +36,8 @@ const SETTING = new Set(['VariableSetStmt', 'VariableShowStmt', 'TransactionStmt
 const NOTHING_ASKED: readonly Effect[] = [{ operation: 'sql.show', access: 'session', objects: [], columns: [], bounded: false }]
 /** Literals this short say nothing. */
 const SHORT_LITERAL = 3
-const LONG_NUMBER = 5
+/** Tokens that hold a value; comments may repeat one. */
+const LITERAL = /^(SCONST|USCONST|BCONST|XCONST|ICONST|FCONST|SQL_COMMENT|C_COMMENT)$/
 
 export function judge(text: string, view: View): Judged | Promise<Judged> {
   const outcome = parse(text)
@@ -72,7 +74,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
     text, effects, masking: maskingOf(masked, view, setting), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
-    shown: masked.kind !== 'refused' && !sensitive(masked, readings) ? text : hideLiterals(text, view.keyedHash),
+    shown: masked.kind !== 'refused' && !sensitive(masked, readings) ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
   }
   return {
     text, statement, sent, syntax: null, parts: readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i))), setting,
@@ -125,18 +127,16 @@ function shapeable(masked: MaskResult, readings: readonly StatementReading[]): b
   return masked.stored.length === 0 && !sensitive(masked, readings)
 }
 
-/** Strings and long numbers are named by length and keyed hash. */
-function hideLiterals(text: string, keyedHash: (text: string) => string): string {
+/** Literals that may be values of masked columns are named by length and keyed hash: those that begin at `places`, all of them when null. */
+function hideLiterals(text: string, keyedHash: (text: string) => string, places: ReadonlySet<number> | null): string {
   const scanned = tokens(text)
   if (scanned === null) return `[${Buffer.byteLength(text)} bytes, ${keyedHash(text).slice(0, 16)}]`
   const bytes = Buffer.from(text)
   const parts: string[] = []
   let done = 0
   for (const { start, end, tokenName } of scanned) {
-    const long = end - start
-    const hide = /^(SCONST|USCONST|BCONST|XCONST)$/.test(tokenName) ? long > SHORT_LITERAL + 1 : /^(ICONST|FCONST)$/.test(tokenName) ? long >= LONG_NUMBER : /COMMENT/.test(tokenName)
-    if (!hide) continue
-    parts.push(bytes.toString('utf8', done, start), `'[${long} bytes ${keyedHash(bytes.toString('utf8', start, end)).slice(0, 16)}]'`)
+    if (!LITERAL.test(tokenName) || (places === null ? end - start <= SHORT_LITERAL : !places.has(start) && !/COMMENT/.test(tokenName))) continue
+    parts.push(bytes.toString('utf8', done, start), `'[${end - start} bytes ${keyedHash(bytes.toString('utf8', start, end)).slice(0, 16)}]'`)
     done = end
   }
   parts.push(bytes.toString('utf8', done))

@@ -1,6 +1,7 @@
 // Catalogs by resource, database and user, one shelf each: read on a connection of Sluice's own while sessions are open, and looked at every
 // second, so that DDL by anyone is seen. The connection is cut, the database dropped, the server away: the shelf empties, and the
 // next session fills it again.
+import { createHash } from 'node:crypto'
 import type { Catalog } from '../../sql/catalog.ts'
 import { catalogFrom, catalogQueries, changedQuery, movedQuery, type Row } from '../../sql/load.ts'
 import type { OwnConnection } from './query.ts'
@@ -14,7 +15,7 @@ const RETRY_MS = 5_000
 let generations = 1
 
 export class Shelf implements CatalogShelf {
-  current: SharedCatalog | null = null
+  current: SharedCatalog & { readonly digest: string } | null = null
   readonly #connect: () => Promise<OwnConnection>
   readonly #moved: () => void
   #connection: OwnConnection | null = null
@@ -36,8 +37,9 @@ export class Shelf implements CatalogShelf {
     void this.#look()
     return () => { this.#users--; this.#idleSinceMs = Date.now() }
   }
-  put(database: number, catalog: Catalog): void {
-    this.current = { database, catalog: { ...catalog, generation: ++generations } }
+  put(database: number, catalog: Catalog, digest: string): void {
+    if (this.#holds(database, digest)) return
+    this.current = { database, catalog: { ...catalog, generation: ++generations }, digest }
     this.#stamp = ''
     this.#moved()
   }
@@ -68,8 +70,12 @@ export class Shelf implements CatalogShelf {
     const results = await connection.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT d.oid::text, pg_catalog.current_setting('server_version_num') FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database(); ${queries.map(({ sql }) => sql).join('; ')}; COMMIT`)
     const [database, version] = results[0]![0]!
     const rows = Object.fromEntries(queries.map(({ name }, i) => [name, results[i + 1]! as Row[]]))
-    this.current = { database: Number(database), catalog: catalogFrom(rows, Number(version), ++generations) }
+    const digest = digestOf(rows)
+    if (this.#holds(Number(database), digest)) return
+    this.current = { database: Number(database), catalog: catalogFrom(rows, Number(version), ++generations), digest }
   }
+  /** Read again and found the same: sessions keep what they know, and nothing is judged anew. */
+  #holds(database: number, digest: string): boolean { return this.current !== null && this.current.database === database && this.current.digest === digest }
   async #open(): Promise<void> {
     if (Date.now() - this.#failedAtMs < RETRY_MS) return
     this.#connecting ??= this.#connect().then((connection) => {
@@ -93,6 +99,9 @@ export class Shelf implements CatalogShelf {
     this.#timer = null
   }
 }
+
+/** Of everything a catalog is made from: two of the same digest are the same. */
+export const digestOf = ({ path: _, ...rows }: Readonly<Record<string, readonly Row[]>>): string => createHash('sha256').update(JSON.stringify(rows)).digest('base64')
 
 const shelves = new Map<string, Shelf>()
 export function shelfOf(key: string, make: () => Shelf): Shelf {

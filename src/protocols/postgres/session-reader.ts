@@ -5,6 +5,7 @@ import type { Catalog } from '../../sql/catalog.ts'
 import { catalogFrom, catalogQueries, type Row } from '../../sql/load.ts'
 import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
 import { shapeOf } from '../../sql/shape.ts'
+import { digestOf } from './catalogs.ts'
 import { judge } from './judge.ts'
 import type { Judged, Reader } from './reader.ts'
 import { fill, type Template, templateOf } from './template.ts'
@@ -25,7 +26,7 @@ export interface SharedCatalog {
 export interface CatalogShelf {
   readonly current: SharedCatalog | null
   /** A session read the catalog after its own change: others are told. */
-  put(database: number, catalog: Catalog): void
+  put(database: number, catalog: Catalog, digest: string): void
 }
 
 /** Judgements under one view of names: of whole texts, and of shapes that stand for many. */
@@ -115,7 +116,7 @@ export class SessionReader implements Reader {
       const rows = Object.fromEntries(queries().map(({ name }, i) => [name, results[3 + i]! as Row[]]))
       this.#catalog = catalogFrom(rows, Number(version), (this.#shelf.current?.catalog.generation ?? 0) + 1)
       this.#misfit = false
-      if (!inTransaction) { this.#shelf.put(Number(database), this.#catalog); this.#own = false }
+      if (!inTransaction) { this.#shelf.put(Number(database), this.#catalog, digestOf(rows)); this.#own = false; this.#catalog = this.#shelf.current?.catalog ?? this.#catalog }
     } else if (this.#shared!.database !== Number(database)) {
       // The shelf holds the catalog of a database that is gone.
       this.#misfit = true

@@ -26,7 +26,7 @@ test('every OIDC case comes out as it must', async () => {
       writeFileSync(token, await admins.token('ada@corpus.example', 'platform', '&ttl=3600'), { mode: 0o600 })
       const { results, output } = await runCorpus('run_identity.py', [
         'gateway', `${CORPUS}identity.jsonl`, '--target', `127.0.0.1:${gateway.port}`, '--listen', String(port), '--keys', join(folder, 'keys'),
-        '--config', gateway.config, '--revoke', `${process.execPath} ${REVOKE} ${gateway.web} ${token} http://127.0.0.1:${port} {jti}`,
+        '--config', gateway.config, '--revoke', `${process.execPath} ${REVOKE} ${gateway.web} ${token} idp {jti}`,
       ])
       const failed = results.filter((r) => r.skipped === undefined && r.ok !== true).map((r) => `${r.id}: expected ${r.expect}, got ${String(r.got)}: ${(r.problems ?? []).join('; ')}`)
       assert.deepEqual(failed, [], gateway.log().slice(-2_000))

@@ -35,10 +35,10 @@ export async function resolveSecret(source: SecretSource, secrets: Secrets | nul
   }
 }
 
-/** Environment for the processes that read hostile bytes: without what the supervisor reads credentials from. */
+/** Environment for the processes that read hostile bytes: without what the supervisor reads credentials from. `undefined` and not absent, for cluster adds what is absent. */
 export function environmentFor(resources: readonly Resource[], also: readonly SecretSource[]): NodeJS.ProcessEnv {
   const kept = { ...process.env }
-  const drop = (source: SecretSource) => { if (source.kind === 'env') delete kept[source.name] }
+  const drop = (source: SecretSource) => { if (source.kind === 'env') kept[source.name] = undefined }
   for (const resource of resources) for (const credential of Object.values(resource.credentials)) drop(credential.password)
   also.forEach(drop)
   return kept

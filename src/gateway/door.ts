@@ -4,7 +4,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { SecureContext } from 'node:tls'
 import { type Authenticated, opens } from '../auth/authenticate.ts'
 import type { Config } from '../config.ts'
-import { NoSuchResource, NotAllowed, RecordFailed, SluiceError } from '../core/errors.ts'
+import { NoSuchResource, NotAllowed, NotAuthenticated, RecordFailed, SluiceError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import { LiveSession, newSessionId } from '../core/open.ts'
 import type { Grant, PolicySet } from '../core/policy.ts'
@@ -47,6 +47,7 @@ export class Door implements Gate {
   readonly #open = new Map<string, Open>()
   readonly #keys = new Map<number, { readonly secret: Buffer; readonly onCancel: () => void }>()
   #nextKey = 1
+  #refused: Record<string, number> = {}
   #draining = false
   constructor(parts: DoorParts, config: Config, policies: PolicySet, revoked: readonly Revoked[]) {
     this.#p = parts
@@ -73,7 +74,7 @@ export class Door implements Gate {
     if (failure !== null) throw new RecordFailed(failure)
     const found = await this.#p.authenticate(login.secret)
     const { identity } = found
-    if (this.#isRevoked(identity)) throw new NotAllowed('this credential was revoked')
+    if (this.#isRevoked(identity)) throw new NotAuthenticated('the credential was revoked: sign in again, or ask an admin')
     const resource = this.#config.resources.find((r) => r.name === login.resource)
     const grant = resource === undefined ? null : this.#policies.grant(identity, resource)
     // A resource that does not exist and one that no policy opens are answered alike.
@@ -83,7 +84,7 @@ export class Door implements Gate {
     if (credentialFor(resource, grant.needs) === null) throw new NotAllowed(`resource ${resource.name} has no credential that covers ${grant.needs}`)
     const id = newSessionId()
     const startedAtMs = Date.now()
-    const counted = await this.#p.bus.ask('opened', { id, resource: resource.name, protocol: resource.protocol, database, identity, client: client.address, application: login.application, startedAtMs, worker: this.#p.number })
+    const counted = await this.#p.bus.ask('opened', { id, resource: resource.name, protocol: resource.protocol, database, identity, client: client.address, application: login.application, startedAtMs, worker: this.#p.number, direct: found.boundTo === null })
     if (!counted.allowed) throw new NotAllowed(counted.why)
     const record = this.#p.recorder.session(id, resource.name)
     let state = () => ''
@@ -121,6 +122,7 @@ export class Door implements Gate {
 
   refused(what: string, facts: Readonly<Record<string, unknown>>): void {
     log.info({ what, ...facts }, 'a login was refused')
+    this.#refused[what] = (this.#refused[what] ?? 0) + 1
     try {
       const record = this.#p.recorder.session(newSessionId(), '_logins')
       record.append('login', JSON.stringify({ what, ...facts }))
@@ -150,6 +152,7 @@ export class Door implements Gate {
   // ---- what reaches open sessions
 
   #tick(nowMs: number): void {
+    if (Object.keys(this.#refused).length > 0) { this.#p.bus.tell('refused', this.#refused); this.#refused = {} }
     for (const entry of this.#open.values()) {
       if (nowMs > entry.endsAtMs) entry.session.end('its credential expired')
       for (const tick of entry.ticks) tick(nowMs)
@@ -172,6 +175,7 @@ export class Door implements Gate {
     this.#revoked.push(revoked)
     for (const { session, identity } of this.#open.values()) if (covers(revoked, identity)) session.end('its credential was revoked')
   }
+  revokeAll(all: readonly Revoked[]): void { this.#revoked = [...all]; for (const { session, identity } of this.#open.values()) if (this.#isRevoked(identity)) session.end('its credential was revoked') }
   kill(id: string | null, why: string): void { if (id !== null) this.#open.get(id)?.session.end(why) }
   interrupt(id: string): void { for (const { onCancel } of this.#open.get(id)?.key ?? []) onCancel() }
 

@@ -10,6 +10,8 @@ const who = (identity: Identity, resource: string) => `${identity.issuer} ${iden
 export class LiveSessions {
   readonly #all = new Map<string, LiveSessionInfo>()
   readonly #perIdentity = new Map<string, number>()
+  /** Of all sessions since the start. */
+  readonly totals = { statements: 0, denied: 0, rows: 0, bytes: 0 }
 
   /** Why not, or null when it is counted. */
   open(info: SessionInfo, most: number): string | null {
@@ -30,7 +32,12 @@ export class LiveSessions {
     else this.#perIdentity.set(key, left)
     return info
   }
-  counted(id: string, counts: SessionCounts): void { const info = this.#all.get(id); if (info !== undefined) info.counts = counts }
+  counted(id: string, counts: SessionCounts): void {
+    const info = this.#all.get(id)
+    if (info === undefined) return
+    for (const what of ['statements', 'denied', 'rows', 'bytes'] as const) this.totals[what] += counts[what] - info.counts[what]
+    info.counts = counts
+  }
   get(id: string): LiveSessionInfo | null { return this.#all.get(id) ?? null }
   list(): LiveSessionInfo[] { return [...this.#all.values()] }
   ofWorker(worker: number): LiveSessionInfo[] { return this.list().filter((info) => info.worker === worker) }

@@ -12,6 +12,8 @@ import type { Budget } from '../core/policy.ts'
 export interface SessionInfo {
   readonly id: string; readonly resource: string; readonly protocol: string; readonly database: string; readonly identity: Identity
   readonly client: string; readonly application: string; readonly startedAtMs: number; readonly worker: number
+  /** By a credential of the identity's own, not by a token made for one resource. */
+  readonly direct: boolean
 }
 export interface SessionCounts { readonly statements: number; readonly denied: number; readonly rows: number; readonly bytes: number }
 export interface Boot {
@@ -52,12 +54,16 @@ export interface WorkerTells {
   giveBack: { key: string; budget: Budget; lease: Lease }
   head: unknown
   catalog: { resource: string; database: string }
+  /** Logins refused since it last told, by code. */
+  refused: Readonly<Record<string, number>>
 }
 /** Supervisor → worker, without an answer. */
 export interface WorkerHears {
   outcome: { wait: string; outcome: ReviewOutcome }
   reload: { text: string }
   revoked: Revoked
+  /** All in force: some may have been missed. */
+  revocations: readonly Revoked[]
   kill: { id: string | null; identity: string | null; why: string }
   /** Ends what the session is running, not the session. */
   interrupt: { id: string }

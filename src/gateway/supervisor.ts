@@ -12,7 +12,7 @@ import { type Config, parseConfig } from '../config.ts'
 import { NotAuthenticated } from '../core/errors.ts'
 import type { Budget } from '../core/policy.ts'
 import { openKeyring, writeKeyring } from '../store/keyring.ts'
-import { type Head, HeadKeeper, recoverRecordings } from '../store/record/index.ts'
+import { type Head, HeadKeeper } from '../store/record/index.ts'
 import type { Keyring } from '../store/secrets.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { Bus } from './bus.ts'
@@ -22,16 +22,19 @@ import { installationKey } from './installation.ts'
 import { LiveSessions } from './live.ts'
 import { log } from './log.ts'
 import { type Boot, type Revoked, type SessionInfo, WORKER_SHIFT, type WebAsks, type WebHears, type WebTells, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
-import { metrics } from './metrics.ts'
+import { Metrics } from './metrics.ts'
 import type { Held, Lease, ReviewPort } from '../core/ports.ts'
+import type { StoredReview } from '../store/review_rows.ts'
 import { openReviewDesk } from '../store/review_desk.ts'
 import { startStore } from './storage.ts'
 import { startWebhook, type Webhook } from '../store/webhook.ts'
+import { recover, reindex, startUpkeep } from './upkeep.ts'
 
 const RELOAD_LOOK_MS = 1_000
 const CHILD_END_MS = 4_000
 /** A worker that dies is replaced, but not in a loop. */
 const RESPAWN_MS = 500
+const RESPAWN_MS_MAX = 5_000
 
 type WorkerBus = Bus<object, WorkerHears, WorkerAsks, WorkerTells>
 interface Hand { readonly worker: Worker; readonly bus: WorkerBus; readonly number: number; ready: boolean }
@@ -60,6 +63,7 @@ class Supervisor implements Gateway {
   #hands: Hand[] = []
   #web: { child: ChildProcess; bus: Bus<object, WebHears, WebAsks, WebTells> } | null = null
   readonly #live = new LiveSessions()
+  readonly #metrics = new Metrics()
   #revocations: Revoked[] = []
   #bootId = randomBytes(6).toString('hex')
   #hashKey = ''
@@ -87,13 +91,15 @@ class Supervisor implements Gateway {
     const instance = await this.#store.begin()
     this.#endings.push(() => { void instance.end().catch(() => {}) })
     this.#heads = await HeadKeeper.open({ data: gateway.data, second: gateway.heads })
-    await recoverRecordings(gateway.data, this.#heads)
+    const crashed = await recover(gateway.data, this.#heads)
+    if (crashed.length > 0 || (this.#heads.logs().length > 0 && (await this.#store.sessions.list({ limit: 1 })).length === 0)) this.#endings.push(reindex(gateway.data, storage.address))
     this.#keys = new KeyFetcher({ failed: (issuer, why) => log.warn({ issuer, why }, 'an issuer gave no keys') })
     this.#revocations = await this.#store.revocations.all()
     const reviewUrl = (id: string) => `${this.webUrl()}/reviews/${id}`
     if (gateway.webhook !== null) this.#hook = startWebhook({ url: gateway.webhook.url, secret: (await resolveSecret(gateway.webhook.secret, this.#store.secrets, this.#keyring)) ?? '', reviewUrl, failed: (message) => log.warn(message) })
     this.#desk = openReviewDesk({ store: this.#store, instance: instance.number, reviewUrl, waiting: (review) => this.#hook?.tell(review) })
-    this.#endings.push(this.#store.sweeping((review) => log.info({ review: review.id, state: review.state }, 'review ended')))
+    this.#endings.push(this.#store.sweeping((review) => this.#reviewEnded(review), (error) => log.warn({ error: String(error) }, 'the store could not be swept')))
+    this.#endings.push(startUpkeep({ data: gateway.data, heads: this.#heads, resources: () => this.config.resources }))
     this.#listenToStore()
     await this.#startWorkers()
     await this.#startWeb()
@@ -126,6 +132,7 @@ class Supervisor implements Gateway {
         endWait: ({ wait, why }) => this.#waits.get(wait)?.held.cancel(why),
         giveBack: ({ key, budget, lease }) => this.#giveBack(key, budget, lease),
         head: (head) => { void this.#heads.take(head as never).catch((error: unknown) => log.error({ error: String(error) }, 'a signed head could not be kept')) },
+        refused: (counts) => this.#metrics.refused(counts),
         catalog: (moved) => { for (const other of this.#hands) if (other !== hand) other.bus.tell('catalog', moved) },
       }) }
       this.#hands = [...this.#hands.filter((h) => h.number !== number), hand]
@@ -136,9 +143,22 @@ class Supervisor implements Gateway {
         if (!hand.ready) { failed(new Error(`worker ${number} could not start (exit ${code})`)); return }
         if (this.#stopping !== null) return
         log.error({ worker: number, code }, 'a worker ended; its sessions are closed and another takes its place')
-        setTimeout(() => { this.#startWorker(number).catch((error: unknown) => log.error({ error: String(error) }, 'a worker could not be replaced')) }, RESPAWN_MS)
+        this.#metrics.workerEnded()
+        void this.#replaceWorker(number)
       })
     })
+  }
+  /** What it wrote is signed as it was left, then another takes its number; tried until one starts. */
+  async #replaceWorker(number: number): Promise<void> {
+    for (let waitMs = RESPAWN_MS; this.#stopping === null; waitMs = Math.min(waitMs * 2, RESPAWN_MS_MAX)) {
+      await new Promise((done) => setTimeout(done, waitMs))
+      if (this.#stopping !== null) return
+      try {
+        await recover(this.config.gateway.data, this.#heads, (writer) => writer.startsWith(`${this.#bootId}-${number}-`))
+        await this.#startWorker(number)
+        return
+      } catch (error) { log.error({ error: String(error) }, 'a worker could not be replaced: it is tried again') }
+    }
   }
   readonly #waits = new Map<string, { readonly worker: number; readonly held: Held }>()
   #sources() { const { gateway, identity } = this.config; return [...(gateway.webhook === null ? [] : [gateway.webhook.secret]), ...identity.issuers.map((i) => i.clientSecret), ...(gateway.store.kind === 'postgres-secret' ? [gateway.store.url] : [])] }
@@ -151,7 +171,10 @@ class Supervisor implements Gateway {
       }),
       keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
       token: ({ secret }) => this.#store.tokens.open(secret),
-      loud: ({ identity, kind }) => { log.warn({ subject: identity.subject, kind }, 'AN EMERGENCY ACCOUNT WAS USED') },
+      loud: async ({ identity, kind }) => {
+        log.warn({ subject: identity.subject, kind }, 'AN EMERGENCY ACCOUNT WAS USED')
+        await this.#heads.admin({ actor: `${identity.issuer} ${identity.subject}`, action: 'emergency.session', subject: identity.subject, detail: { kind } })
+      },
       credential: async ({ resource: name, class: needs }) => {
         const resource = this.config.resources.find((r) => r.name === name)
         const credential = resource === undefined ? null : credentialFor(resource, needs)
@@ -176,7 +199,17 @@ class Supervisor implements Gateway {
   #opened(info: SessionInfo): { allowed: true } | { allowed: false; why: string } {
     const resource = this.config.resources.find((r) => r.name === info.resource)
     const why = this.#stopping !== null ? 'this gateway is stopping' : this.#live.open(info, resource?.limits.sessions ?? 0)
-    return why === null ? { allowed: true } : { allowed: false, why }
+    if (why !== null) return { allowed: false, why }
+    this.#metrics.opened(info.resource)
+    // For who decides reviews: a decision counts by what the latest credential says. Not awaited: a login waits for no store.
+    if (info.direct) void this.#store.people.saw(info.identity).catch((error: unknown) => log.warn({ error: String(error) }, 'the store did not hear of a credential'))
+    return { allowed: true }
+  }
+  /** Ended by time or with the gateway that held it: no session is there to record it. */
+  #reviewEnded(review: StoredReview): void {
+    log.info({ review: review.id, state: review.state }, 'a review ended')
+    void this.#heads.admin({ actor: 'sluice', action: `review.${review.state}`, subject: review.id, detail: { session: review.session, run: review.run, resource: review.resource, why: review.endedWhy } })
+      .catch((error: unknown) => log.error({ error: String(error), review: review.id }, 'the end of a review could not be recorded'))
   }
   #giveBack(key: string, budget: Budget, lease: Lease): void {
     void this.#store.budgets.giveBack({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, lease, lease.granted).catch(() => {})
@@ -205,11 +238,20 @@ class Supervisor implements Gateway {
       this.#revocations.push(revoked)
       for (const { bus } of this.#hands) bus.tell('revoked', revoked)
     }))
+    this.#endings.push(bell.onMissed(() => { void this.#lookAgain() }))
     this.#endings.push(bell.on('end', ({ session, party, cancel, by }) => {
       if (cancel && session !== null) { for (const { bus } of this.#hands) bus.tell('interrupt', { id: session }); return }
       this.kill(session, party, by)
     }))
     this.#endings.push(bell.on('objects', () => { void this.reload() }))
+  }
+  /** The store was away: what was revoked meanwhile is asked for. */
+  async #lookAgain(): Promise<void> {
+    try {
+      this.#revocations = await this.#store.revocations.all()
+      for (const { bus } of this.#hands) bus.tell('revocations', this.#revocations)
+      await this.reload()
+    } catch (error) { log.warn({ error: String(error) }, 'what rang while the store was away could not be read') }
   }
   kill(id: string | null, identity: string | null, by: string): number {
     const hit = this.#live.list().filter((info) => info.id === id || (identity !== null && (`${info.identity.issuer} ${info.identity.subject}` === identity || `${info.identity.issuer} ${info.identity.onBehalfOf}` === identity)))
@@ -238,7 +280,7 @@ class Supervisor implements Gateway {
         test: ({ name }) => this.#hands[0]!.bus.ask('test' as never, { name } as never) as Promise<{ ok: boolean; message: string }>,
         reload: () => this.reload(),
         admin: (event) => this.#heads.admin(event),
-        metrics: () => metrics(this.#live, this.#hands.length),
+        metrics: () => this.#metrics.text(this.#live, this.#hands.filter((h) => h.ready).length, this.#waits.size),
         health: () => this.health(),
       }, { ready: () => ready() })
       this.#web = { child, bus }

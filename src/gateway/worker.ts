@@ -40,6 +40,7 @@ async function main(): Promise<void> {
     outcome: ({ wait, outcome }) => { waits.get(wait)?.(outcome); waits.delete(wait) },
     reload: ({ text }) => { config = parseConfig(text, boot!.file, process.env); door?.reload(config, policiesOf(config)) },
     revoked: (revoked) => door?.revoke(revoked),
+    revocations: (all) => door?.revokeAll(all),
     kill: ({ id, why }) => door?.kill(id, why),
     interrupt: ({ id }) => door?.interrupt(id),
     cancel: ({ id, secret }) => door?.cancelHere(id, Buffer.from(secret, 'hex')),

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { Catalog } from '../../sql/catalog.ts'
 import { catalogFrom, catalogQueries, changedQuery, movedQuery, type Row } from '../../sql/load.ts'
+import { Pooled } from './pooler.ts'
 import type { OwnConnection } from './query.ts'
 import type { CatalogShelf, SharedCatalog } from './session-reader.ts'
 
@@ -25,11 +26,17 @@ export class Shelf implements CatalogShelf {
   #users = 0
   #idleSinceMs = 0
   #failedAtMs = 0
+  #pooled: Pooled | null = null
   #timer: NodeJS.Timeout | null = null
   #looking = false
   /** `connect` logs in with the resource's own credential; `moved` tells the other workers. */
   constructor(connect: () => Promise<OwnConnection>, moved: () => void) { this.#connect = connect; this.#moved = moved }
 
+  /** Resolves after the first connection was tried; throws Unreachable when a pooler shares backends between sessions. */
+  async checked(): Promise<void> {
+    if (this.#connection === null && this.current === null) await this.#open()
+    if (this.#pooled !== null) throw this.#pooled
+  }
   /** A session begins to use it; call the returned function when it has ended. */
   use(): () => void {
     this.#users++
@@ -79,11 +86,12 @@ export class Shelf implements CatalogShelf {
   async #open(): Promise<void> {
     if (Date.now() - this.#failedAtMs < RETRY_MS) return
     this.#connecting ??= this.#connect().then((connection) => {
+      this.#pooled = null
       this.#connection = connection
       connection.onEnd = () => this.#drop()
       this.#stamp = ''
       this.#snapshot = ''
-    }).catch(() => { this.#failedAtMs = Date.now() }).finally(() => { this.#connecting = null })
+    }).catch((error: unknown) => { this.#failedAtMs = Date.now(); this.#pooled = error instanceof Pooled ? error : null }).finally(() => { this.#connecting = null })
     await this.#connecting
   }
   /** What was known may be of another database by now. */

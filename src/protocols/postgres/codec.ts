@@ -3,21 +3,25 @@
 import type { Ask, Denied, Plan, Verdict } from '../../core/session.ts'
 import { Scratch } from '../../wire/bytes.ts'
 import type { Answers, Codec } from '../../wire/codec.ts'
-import { Conversation, QUERY } from './conversation.ts'
+import { BIND, CLOSE, Conversation, EXECUTE, PARSE, SYNC } from './conversation.ts'
 import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
 import type { Reader } from './reader.ts'
 import { Replies } from './replies.ts'
-import { Requests } from './requests.ts'
+import { Requests, type Telling } from './requests.ts'
+
+/** The statement under which the state of names is read. */
+const PROBE = 'sluice reads names'
+const IDLE = 0x49, FAILED = 0x45
 
 export class PostgresCodec implements Codec {
   readonly #c = new Conversation()
   readonly #requests: Requests
   readonly #replies: Replies
   readonly #reader: Reader
-  constructor(reader: Reader, guard: Guard, waiting: (url: string) => void) {
+  constructor(reader: Reader, guard: Guard, tell: Telling) {
     this.#reader = reader
-    this.#requests = new Requests(this.#c, reader, guard, waiting)
+    this.#requests = new Requests(this.#c, reader, guard, tell)
     this.#replies = new Replies(this.#c, reader, guard)
   }
   frame(input: Buffer, at: number, end: number): number { return frames.frameLength(input, at, end, false) }
@@ -45,12 +49,19 @@ export class PostgresCodec implements Codec {
   wants(out: Scratch): void {
     const c = this.#c
     this.#catchUp()
-    if (!c.stale || c.probing || !c.idle || c.status === 0x45) return
-    const text = this.#reader.probe(c.status !== 0x49)
-    if (text === null) { c.stale = false; return }
+    if (!c.stale || c.probing || !c.idle || c.batch || c.skipping || c.status === FAILED) return
+    // Within a transaction only for a text that waits for it: it may begin with SET TRANSACTION, which must come before any query.
+    if (c.status !== IDLE && !c.textWaits) return
+    const texts = this.#reader.probe(c.status !== IDLE)
+    c.textWaits = false
+    if (texts === null) { c.stale = false; return }
     c.probing = true
-    frames.writeQuery(out, text)
-    c.expect(QUERY, { ours: true })
+    for (const text of texts) {
+      frames.writeRun(out, PROBE, text)
+      for (const kind of [PARSE, BIND, EXECUTE, CLOSE, CLOSE] as const) c.expect(kind, { ours: true })
+    }
+    frames.writeSync(out)
+    c.expect(SYNC, { ours: true })
   }
 
   leaves(input: Buffer, at: number, end: number): boolean {

@@ -93,14 +93,20 @@ export class Conversation {
   status = 0x49
   /** The server ignores everything up to the next Sync. */
   skipping = false
+  /** Extended messages were sent since the last Sync: a transaction of theirs may be open, which a query of ours would commit. */
+  batch = false
   copyIn: Owed | null = null
   copyOut: Owed | null = null
   /** Grows when names, catalog, role or policy may mean something else than before. */
   epoch = 1
   /** A statement ran that may have changed what names mean: probe before judging another. */
   stale = true
+  /** They were learned once. */
+  known = false
   /** Names moved within the open transaction: its end may move them back. */
   movedInTransaction = false
+  /** A text waits to be judged until names were learned. */
+  textWaits = false
   /** A probe is on its way. */
   probing = false
   /** The plan whose answer is cut: everything up to its end is swallowed. */
@@ -115,6 +121,10 @@ export class Conversation {
   undo(owed: Owed): void {
     if (owed.kind === PARSE && owed.prepared !== null) this.#restore(this.statements, owed.prepared, owed.before as Prepared | undefined)
     if (owed.kind === BIND && owed.portal !== null) this.#restore(this.portals, owed.portal, owed.before as Portal | undefined)
+    // What a Close or a Query took away and the server kept.
+    const kept = owed.kind === CLOSE ? owed.prepared : owed.kind === QUERY ? owed.before as Prepared | undefined : null
+    if (kept != null && !this.statements.has(kept.name)) this.statements.set(kept.name, kept)
+    if (owed.kind === CLOSE && owed.portal !== null && !this.portals.has(owed.portal.name)) this.portals.set(owed.portal.name, owed.portal)
   }
   #restore<T extends { readonly name: string }>(names: Map<string, T>, now: T, before: T | undefined): void {
     if (names.get(now.name) !== now) return
@@ -122,8 +132,38 @@ export class Conversation {
     else names.set(now.name, before)
   }
 
-  /** The server ended a transaction: portals end with it. */
+  /** The server ended a transaction: portals end with it, save those whose Bind it has not read yet. */
   transactionOver(): void {
-    if (this.portals.size > 0) this.portals.clear()
+    if (this.portals.size === 0) return
+    if (this.owed.length === 0) { this.portals.clear(); return }
+    const coming = new Set<Portal>()
+    for (const owed of this.owed) if (owed.kind === BIND && owed.portal !== null) coming.add(owed.portal)
+    for (const portal of this.portals.values()) if (!coming.has(portal)) this.portals.delete(portal.name)
+  }
+
+  /** DEALLOCATE of a name, or of all (`*`) but the unnamed one: not of one whose Parse the server has not read yet. */
+  freed(name: string): void {
+    const coming = new Set<Prepared>()
+    for (const owed of this.owed) if (owed.kind === PARSE && owed.prepared !== null) coming.add(owed.prepared)
+    for (const prepared of name === '*' ? this.statements.values() : [this.statements.get(name)]) if (prepared !== undefined && prepared.name !== '' && !coming.has(prepared)) this.statements.delete(prepared.name)
+  }
+
+  /** Whether the server may still change what SQL's names of prepared statements and cursors stand for. */
+  get namesInFlight(): boolean {
+    for (const { kind, judged } of this.owed) {
+      if ((kind === QUERY || kind === EXECUTE) && judged?.parts.some((part) => part.prepares !== null || part.frees !== null || part.declares !== null || part.closes !== null) === true) return true
+    }
+    return false
+  }
+  /** Whether a text on its way may end the transaction. */
+  get endInFlight(): boolean {
+    for (const { judged } of this.owed) if (judged?.endsTransaction === true) return true
+    return false
+  }
+
+  /** A cursor's plan holds for its name until it is closed or declared anew: one WITH HOLD outlives its transaction. */
+  declared(name: string, plan: Plan): void {
+    if (this.cursors.size >= NAMES_MAX) this.cursors.delete(this.cursors.keys().next().value!)
+    this.cursors.set(name, plan)
   }
 }

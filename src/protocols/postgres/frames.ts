@@ -56,6 +56,23 @@ export function writeBindOfNothing(out: Scratch, name: string): void {
   out.i16(0); out.i16(0); out.i16(0)
   finish(out, mark)
 }
+/** Runs a text under a name of its own, so that the client's unnamed statement and portal stay what they are. */
+export function writeRun(out: Scratch, name: string, text: string): void {
+  writeParse(out, name, text, [])
+  let mark = begin(out, B)
+  out.text(name); out.u8(0); out.text(name); out.u8(0)
+  out.i16(0); out.i16(0); out.i16(0)
+  finish(out, mark)
+  mark = begin(out, E)
+  out.text(name); out.u8(0); out.i32(0)
+  finish(out, mark)
+  for (const kind of ['P', 'S']) {
+    mark = begin(out, C)
+    out.text(kind); out.text(name); out.u8(0)
+    finish(out, mark)
+  }
+}
+export function writeSync(out: Scratch): void { finish(out, begin(out, S)) }
 export function writeDescribe(out: Scratch, kind: 'S' | 'P', name: string): void {
   const mark = begin(out, D)
   out.text(kind); out.text(name); out.u8(0)

@@ -24,4 +24,6 @@ export async function detectPooler(first: Asking, pid: number, open: () => Promi
 
 const PID = 'SELECT pg_catalog.pg_backend_pid()'
 const backend = async (connection: Asking, text: string) => (await connection.query(text)).at(-1)?.[0]?.[0] ?? null
-const pooled = () => new Unreachable('the target is a connection pooler in transaction mode, where sessions share their state: name the server itself, or a pool in session mode')
+/** Sessions would share their state. */
+export class Pooled extends Unreachable {}
+const pooled = () => new Pooled('the target is a connection pooler in transaction mode, where sessions share their state: name the server itself, or a pool in session mode')

@@ -15,6 +15,8 @@ const EMPTY_QUERY = ch('I'), ERROR = ch('E'), NOTICE = ch('N'), READY = ch('Z'),
 const COPY_IN = ch('G'), COPY_OUT = ch('H'), COPY_DATA = ch('d'), COPY_DONE = ch('c')
 const IDLE = ch('I')
 
+/** What ends each part of a probe. */
+const PROBE_ENDS = new Map<number, number>([[PARSE_COMPLETE, PARSE], [BIND_COMPLETE, BIND], [COMPLETE, EXECUTE], [CLOSE_COMPLETE, CLOSE]])
 const NOTHING = Buffer.alloc(0)
 const PASS = 0, SWALLOW = 1, DONE = 2
 
@@ -22,6 +24,7 @@ export class Replies {
   paused: Plan | null = null
   /** Rows of our own probe, per result. */
   #learned: (string | null)[][][] = []
+  #rows: (string | null)[][] = []
   #probeFailed = false
   readonly #c: Conversation
   readonly #reader: Reader
@@ -100,7 +103,7 @@ export class Replies {
       default:
     }
     if (owed === undefined) throw new Malformed(`the server sent message type 0x${type.toString(16)} without being asked`)
-    if (owed.ours) { this.#probeMessage(type, input, at, to); this.#flush(answers); return SWALLOW }
+    if (owed.ours) { this.#probeMessage(type, input, at, to, owed); this.#flush(answers); return SWALLOW }
     const swallow = c.cut !== null
     const passed = this.#answer(type, input, at, to, owed, answers)
     if (swallow && passed === PASS) { this.#flush(answers); return SWALLOW }
@@ -192,9 +195,9 @@ export class Replies {
   #names(part: { prepares: { name: string; judged: import('./reader.ts').Judged } | null; frees: string | null; declares: string | null; closes: string | null }, plan: Plan | null): void {
     const c = this.#c
     if (part.prepares !== null) { this.#reader.prepared(part.prepares.name, part.prepares.judged) }
-    if (part.frees === '*') { this.#reader.prepared('*', null); c.statements.clear() }
-    else if (part.frees !== null) { this.#reader.prepared(part.frees, null); c.statements.delete(part.frees) }
-    if (part.declares !== null && plan !== null) c.cursors.set(part.declares, plan)
+    if (part.frees === '*') { this.#reader.prepared('*', null); c.freed('*') }
+    else if (part.frees !== null) { this.#reader.prepared(part.frees, null); c.freed(part.frees) }
+    if (part.declares !== null && plan !== null) c.declared(part.declares, plan)
     if (part.closes === '*') c.cursors.clear()
     else if (part.closes !== null) c.cursors.delete(part.closes)
   }
@@ -208,7 +211,6 @@ export class Replies {
     c.copyIn = null
     c.copyOut = null
     const status = input[at + 5]!
-    if (status === IDLE && c.status !== IDLE) c.cursors.clear()
     c.status = status
     if (status === IDLE) c.transactionOver()
     if (owed.ours) { this.#probeDone(); this.#flush(answers); return SWALLOW }
@@ -224,7 +226,12 @@ export class Replies {
   #error(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers): number {
     const c = this.#c
     if (owed === undefined || isFatal(input, at, to)) return this.#words(input, at, to, owed, answers)
-    if (owed.ours) { this.#probeFailed = true; this.#flush(answers); return SWALLOW }
+    if (owed.ours) {
+      this.#probeFailed = true
+      while (c.owed.first() !== undefined && c.owed.first()!.kind !== SYNC) c.owed.shift()
+      this.#flush(answers)
+      return SWALLOW
+    }
     const fields = frames.u32(input, at + 1) > 0 ? codeOf(input, at, to) : ''
     c.copyIn = null
     c.copyOut = null
@@ -279,10 +286,13 @@ export class Replies {
 
   // ---- our own probe
 
-  #probeMessage(type: number, input: Buffer, at: number, to: number): void {
-    if (type === DESCRIPTION) this.#learned.push([])
-    else if (type === ROW) this.#learned.at(-1)?.push(textCells(cellsOf(input, at, to)))
-    else if (type !== COMPLETE && type !== EMPTY_QUERY) throw out(type)
+  #probeMessage(type: number, input: Buffer, at: number, to: number, owed: Owed): void {
+    if (type === ROW && owed.kind === EXECUTE) { this.#rows.push(textCells(cellsOf(input, at, to))); return }
+    if (PROBE_ENDS.get(type) !== owed.kind) throw out(type)
+    this.#c.owed.shift()
+    if (type !== COMPLETE) return
+    if (input.toString('latin1', at + 5, at + 11) === 'SELECT') this.#learned.push(this.#rows)
+    this.#rows = []
   }
   #probeDone(): void {
     const c = this.#c
@@ -291,6 +301,8 @@ export class Replies {
     this.#learned = []
     if (this.#probeFailed) throw new Malformed('Sluice could not read the catalog on this connection')
     this.#reader.learned(results, c.status !== IDLE)
+    if (c.status === IDLE) c.movedInTransaction = false
+    c.known = true
     c.stale = this.#reader.unfinished
   }
 }

@@ -11,6 +11,13 @@ import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
 import type { Judged, Reader } from './reader.ts'
 
+/** What the client is told beside the answers. */
+export interface Telling {
+  /** Its statement waits for a person. */
+  waiting(url: string): void
+  /** It computes with masked columns: what comes out is about masks, not values. */
+  computed(columns: readonly string[]): void
+}
 /** What waits for a verdict. The bytes are the relay's until `keep`. */
 interface Pending {
   readonly type: number
@@ -22,22 +29,24 @@ interface Pending {
 }
 /** A name no client can have used: it holds a character that no driver makes, and the run. */
 const nothing = (run: number) => `SLUICE REFUSED run ${run}`
-const FAILED = 0x45
+const noStatement = (name: string) => (name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`)
+const IDLE = 0x49, FAILED = 0x45
+/** Messages that the server ignores between an error and the next Sync. */
+const SKIPPED = new Set([frames.Q, frames.P, frames.B, frames.D, frames.E, frames.C, frames.F, frames.H])
 const STALE: Refusal = { kind: 'server', code: '42501', message: 'refused by Sluice: this text follows a statement that may have changed what its names mean; send Sync between them', position: 0 }
+const ABORTED: Refusal = { kind: 'server', code: '25P02', message: 'current transaction is aborted, commands ignored until end of transaction block', position: 0 }
 
 export class Requests {
   asking: Ask | Promise<Ask> | null = null
   over: string | null = null
-  /** Extended messages were sent since the last Sync: the server answers them only then. */
-  #batch = false
   /** Nothing is decided before the server has answered: a COPY FROM STDIN may begin. */
   #copyMayBegin = false
   #pending: Pending | null = null
   readonly #c: Conversation
   readonly #reader: Reader
   readonly #guard: Guard
-  readonly #waiting: (url: string) => void
-  constructor(conversation: Conversation, reader: Reader, guard: Guard, waiting: (url: string) => void) { this.#c = conversation; this.#reader = reader; this.#guard = guard; this.#waiting = waiting }
+  readonly #tell: Telling
+  constructor(conversation: Conversation, reader: Reader, guard: Guard, tell: Telling) { this.#c = conversation; this.#reader = reader; this.#guard = guard; this.#tell = tell }
 
   take(input: Buffer, at: number, end: number, out: Scratch): number {
     const c = this.#c
@@ -51,8 +60,9 @@ export class Requests {
     if (c.copyIn !== null) return this.#inCopy(type, input, at, length, out)
     if (c.owed.length >= OWED_MAX) return BLOCKED
     const to = at + length
+    if (c.skipping && SKIPPED.has(type)) return length // the server reads and forgets it, so nobody is asked about it
     switch (type) {
-      case frames.S: out.copy(input, at, to); c.expect(SYNC); this.#batch = false; return length
+      case frames.S: out.copy(input, at, to); c.expect(SYNC); c.skipping = false; c.batch = false; return length
       case frames.H: out.copy(input, at, to); return length
       case frames.X:
         if (to < end) throw new Malformed('bytes after Terminate')
@@ -60,12 +70,12 @@ export class Requests {
         this.over = 'the client said good-bye'
         return length
       case frames.COPY_DATA: case frames.COPY_DONE: case frames.COPY_FAIL: return length // outside a copy the server ignores them
-      case frames.Q: return this.#unsettled() ? BLOCKED : this.#query(input, at, to, out)
-      case frames.P: return this.#unsettled() ? BLOCKED : this.#parse(input, at, to, out)
-      case frames.B: this.#batch = true; this.#bind(input, at, to, out); return length
-      case frames.D: this.#batch = true; this.#describe(input, at, to, out); return length
+      case frames.Q: return this.#unsettled() && !this.#onlySets(input, at + 5, to) ? BLOCKED : this.#query(input, at, to, out)
+      case frames.P: return this.#unsettled() && !this.#onlySets(input, frames.stringEnd(input, at + 5, to) + 1, to) ? BLOCKED : this.#parse(input, at, to, out)
+      case frames.B: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#bind(input, at, to, out); return length
+      case frames.D: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#describe(input, at, to, out); return length
       case frames.E: return this.#unsettled() ? BLOCKED : this.#execute(input, at, to, out)
-      case frames.C: this.#batch = true; this.#close(input, at, to, out); return length
+      case frames.C: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#close(input, at, to, out); return length
       case frames.F: this.#refuseText(out, { kind: 'server', code: '42501', message: 'function calls by the FunctionCall message are refused: use SELECT', position: 0 }); return length
       default: throw new Malformed(`invalid frontend message type ${type}`)
     }
@@ -75,14 +85,26 @@ export class Requests {
   #unsettled(): boolean {
     const c = this.#c
     if (c.probing) return true
-    if (!c.stale || c.status === FAILED) return false
-    return c.idle || !this.#batch
+    // In a failed transaction nothing runs, as long as nothing on its way to the server may end it.
+    if (!c.stale || (c.status === FAILED && c.idle)) return false
+    c.textWaits = !c.batch
+    return !c.batch
+  }
+  /** Whether, in a transaction, a text only ends it or sets: it means the same whatever names mean, and SET TRANSACTION must come before any query of ours. */
+  #onlySets(input: Buffer, from: number, to: number): boolean {
+    if (this.#c.status === IDLE) return false
+    const end = from === 0 ? -1 : frames.stringEnd(input, from, to)
+    if (end < 0 || this.#c.probing || !this.#c.known || !isUtf8(input.subarray(from, end))) return false
+    const judged = this.#reader.read(input.toString('utf8', from, end), input, from, end)
+    if (judged instanceof Promise || !judged.setting) return false
+    this.#c.textWaits = false
+    return true
   }
   #stale(judged: Judged): Refusal | null {
     const c = this.#c
-    if (!c.stale) return null
-    if (c.status === FAILED && !this.#batch) return judged.parts.length > 1 ? { kind: 'server', code: '25P02', message: 'current transaction is aborted, commands ignored until end of transaction block', position: 0 } : null
-    return STALE
+    if (!c.stale || judged.setting) return null
+    if (c.status !== FAILED) return STALE
+    return c.batch || judged.parts.length > 1 ? ABORTED : null
   }
 
   // ---- messages that need a verdict
@@ -94,7 +116,12 @@ export class Requests {
   }
 
   #parse(input: Buffer, at: number, to: number, out: Scratch): number {
-    this.#batch = true
+    const began = this.#c.batch
+    const taken = this.#parsed(input, at, to, out)
+    this.#c.batch = taken === BLOCKED ? began : true
+    return taken
+  }
+  #parsed(input: Buffer, at: number, to: number, out: Scratch): number {
     const nameEnd = frames.stringEnd(input, at + 5, to)
     const textEnd = nameEnd < 0 ? -1 : frames.stringEnd(input, nameEnd + 1, to)
     const count = textEnd < 0 || textEnd + 3 > to ? -1 : frames.u16(input, textEnd + 1)
@@ -109,13 +136,15 @@ export class Requests {
   #text(pending: Pending, from: number, to: number, out: Scratch): number {
     const length = pending.end - pending.at
     if (!isUtf8(pending.input.subarray(from, to))) { this.#refuseText(out, { kind: 'server', code: '22021', message: 'invalid byte sequence for encoding "UTF8"', position: 0 }, pending); return length }
-    const judged = this.#reader.read(pending.input.toString('utf8', from, to))
+    const judged = this.#reader.read(pending.input.toString('utf8', from, to), pending.input, from, to)
     this.#pending = pending
     if (judged instanceof Promise && this.#c.stale) { this.#pending = null; this.#refuseText(out, STALE, pending); return length }
     if (judged instanceof Promise) this.asking = judged.then((j) => this.#ask(pending, j))
     else {
       const stale = this.#stale(judged)
-      if (stale !== null) { this.#pending = null; this.#refuseText(out, stale, pending); return length }
+      const early = !judged.lasting && this.#c.namesInFlight
+      if (early && !this.#c.batch) { this.#pending = null; return BLOCKED }
+      if (stale !== null || early) { this.#pending = null; this.#refuseText(out, stale ?? STALE, pending); return length }
       this.asking = this.#ask(pending, judged)
     }
     return length
@@ -133,13 +162,13 @@ export class Requests {
     const stores = portal === null || portal.parameters.length === 0 ? null : judged.refusedParameters(portal.parameters.map((p, i) => (p === null || formatOf(portal, i) === 1 && p.includes(0) ? null : p.toString('utf8'))))
     if (stores !== null) statement = { ...statement, masking: { kind: 'refused', ...stores } }
     return {
-      statement, parameters, phase, prepared, within, waiting: this.#waiting,
+      statement, parameters, phase, prepared, within, waiting: this.#tell.waiting,
       binding: () => [judged.text, ...(pending.portal?.parameters ?? []).map((p) => p ?? 'NULL'), String(pending.portal?.parameterFormats ?? ''), String(pending.types)],
     }
   }
 
   #execute(input: Buffer, at: number, to: number, out: Scratch): number {
-    this.#batch = true
+    this.#c.batch = true
     const end = frames.stringEnd(input, at + 5, to)
     if (end < 0 || end + 5 !== to) { this.#refuseExtended(out, frames.E, { kind: 'server', code: '08P01', message: 'invalid message format', position: 0 }); return to - at }
     const name = input.toString('utf8', at + 5, end)
@@ -153,7 +182,7 @@ export class Requests {
       return to - at
     }
     if (again === null) { this.#refuseExtended(out, frames.E, { kind: 'server', code: '0A000', message: 'cached plan must not change result type', position: 0 }); return to - at }
-    const stale = this.#stale(again)
+    const stale = !again.lasting && this.#c.namesInFlight ? STALE : this.#stale(again)
     if (stale !== null) { this.#refuseExtended(out, frames.E, stale); return to - at }
     this.#pending = pending
     this.asking = this.#askRun(pending, again, portal)
@@ -174,7 +203,8 @@ export class Requests {
       prepared.epoch = this.#reader.epoch
       return judged
     }
-    const judged = this.#reader.read(prepared.judged.text)
+    const bytes = Buffer.from(prepared.judged.text)
+    const judged = this.#reader.read(prepared.judged.text, bytes, 0, bytes.length)
     return judged instanceof Promise ? judged.then(settle) : settle(judged)
   }
 
@@ -211,12 +241,14 @@ export class Requests {
 
   #runQuery(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
+    const before = c.statements.get('')
+    c.batch = false
     c.statements.delete('')
     c.portals.delete('')
     if (changed) frames.writeQuery(out, judged.sent)
     else out.copy(p.input, p.at, p.end)
-    c.expect(QUERY, { plan, judged })
-    this.#moved(judged)
+    c.expect(QUERY, { plan, judged, before })
+    this.#moved(judged, plan)
   }
   #runParse(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
@@ -232,11 +264,16 @@ export class Requests {
     this.#knowShape(portal, judged, out)
     out.copy(p.input, p.at, p.end)
     this.#c.expect(EXECUTE, { plan, judged, portal, shape: portal.shape })
-    this.#moved(judged)
+    this.#moved(judged, plan)
   }
-  #moved(judged: Judged): void {
+  #moved(judged: Judged, plan: Plan): void {
+    if (judged.computed.length > 0) this.#tell.computed(judged.computed)
     const c = this.#c
     if (judged.copyIn) this.#copyMayBegin = true
+    // In a failed transaction it does not run.
+    if (c.status === FAILED && !c.endInFlight) return
+    // FETCHes that follow before the server has answered share its plan too. The plan of a cursor that exists is not replaced: the server may refuse.
+    for (const { declares } of judged.parts) if (declares !== null && !c.cursors.has(declares)) c.declared(declares, plan)
     if (judged.changesCatalog) this.#reader.changed()
     if (judged.moves) { c.stale = true; c.movedInTransaction = true }
     else if (judged.endsTransaction && c.movedInTransaction) c.stale = true
@@ -263,8 +300,7 @@ export class Requests {
     const portal = parseBind(input, at, to, (name) => this.#c.statements.get(name))
     if (portal === null) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '08P01', message: 'invalid message format', position: 0 })
     if (typeof portal === 'string') {
-      const words = portal === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${portal}" does not exist`
-      return this.#refuseExtended(out, frames.B, { kind: 'server', code: '26000', message: words, position: 0 })
+      return this.#refuseExtended(out, frames.B, { kind: 'server', code: '26000', message: noStatement(portal), position: 0 })
     }
     if (this.#c.portals.size > NAMES_MAX) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '53400', message: `more than ${NAMES_MAX} portals`, position: 0 })
     out.copy(input, at, to)
@@ -279,7 +315,7 @@ export class Requests {
     const name = input.toString('utf8', at + 6, end)
     if (what === frames.S) {
       const prepared = this.#c.statements.get(name)
-      if (prepared === undefined) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '26000', message: `prepared statement "${name}" does not exist`, position: 0 })
+      if (prepared === undefined) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '26000', message: noStatement(name), position: 0 })
       this.#c.expect(DESCRIBE_STATEMENT, { prepared, judged: prepared.judged })
     } else {
       const portal = this.#c.portals.get(name)

@@ -12,6 +12,7 @@ import { Guard } from './guard.ts'
 import { hidingOf } from './hiding.ts'
 import { cancelUpstream, connectUpstream, type Upstream } from './login.ts'
 import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from './messages.ts'
+import { detectPooler } from './pooler.ts'
 import { OwnConnection } from './query.ts'
 import { SessionReader } from './session-reader.ts'
 
@@ -58,18 +59,30 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
   const settings = new Map(greeting.settings)
   if (resource.attribution === 'application_name') settings.set('application_name', attributed(opened, application))
   const shelf = shelfOf([resource.name, database, session.grant.needs].join('\0'), () => new Shelf(async () => {
-    const own = await dial(opened.resource, database, await opened.credential(), new Map([['application_name', OWN_APPLICATION], ['client_encoding', 'UTF8']]))
-    return new OwnConnection(own.socket, own.early)
+    const connect = async () => dial(resource, database, await opened.credential(), new Map([['application_name', OWN_APPLICATION], ['client_encoding', 'UTF8']]))
+    const first = await connect()
+    const own = new OwnConnection(first.socket, first.early)
+    try { await detectPooler(own, first.backendKey.pid, async () => { const second = await connect(); return new OwnConnection(second.socket, second.early) }) } catch (error) { own.end(); throw error }
+    return own
   }, () => opened.moved()))
   const unused = shelf.use()
   try {
+    await shelf.checked()
     const upstream = await dial(resource, database, await opened.credential(), settings)
     if (socket.destroyed) { upstream.socket.destroy(); return 'the client left' }
     const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash })
-    const told = new Map(resource.attribution === 'application_name' ? [['application_name', () => application]] : [])
-    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash), told)
+    const names = new Map(resource.attribution === 'application_name' ? [['application_name', () => application]] : [])
+    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash), names)
     let relay: Relay | null = null
-    const codec = new PostgresCodec(reader, guard, (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it, and is refused otherwise'))
+    const told = new Set<string>()
+    const codec = new PostgresCodec(reader, guard, {
+      waiting: (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it, and is refused otherwise'),
+      computed: (columns) => {
+        const fresh = columns.filter((column) => !told.has(column))
+        for (const column of fresh) told.add(column)
+        if (fresh.length > 0) relay?.tell(`masked here: ${fresh.join(', ')}; conditions and functions see the mask, not the value`, 'compare it with one given value, where policy allows look-ups, or use other columns')
+      },
+    })
     opened.state = () => `${reader.state?.role ?? ''}\0${reader.state?.searchPath.join('\0') ?? ''}`
     relay = new Relay({
       client: socket, server: upstream.socket, codec, session, early: upstream.early, statementMs: resource.limits.statementMs, idleMs: resource.limits.idleMs,

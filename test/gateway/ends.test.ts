@@ -1,31 +1,18 @@
 // What ends an open session, and how soon: a kill, a revocation, an expired credential, a policy that no longer allows it; and what
 // does not: a changed file with an error in it. Cancel requests find their session from whatever worker takes them.
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { refusalOf, type Site, startSite, until } from './site.ts'
+import { cancel, refusalOf, type Site, startSite, until } from './site.ts'
 
 const NEWS_MS = 5_000
-const processOf = (client: pg.Client) => client as unknown as { processID: number; secretKey: number }
 /** Resolves with how long it took until the session answers no more. */
 async function ended(client: pg.Client, withinMs: number): Promise<number> {
   const started = Date.now()
   await until('the session ends', async () => { try { await client.query('SELECT 1'); return false } catch { return true } }, withinMs)
   return Date.now() - started
 }
-function cancel(port: number, { processID, secretKey }: { processID: number; secretKey: number }): Promise<void> {
-  return new Promise((done, fail) => {
-    const socket = connect(port, '127.0.0.1')
-    const packet = Buffer.alloc(16)
-    ;[16, 80877102, processID, secretKey].forEach((value, at) => { packet.writeInt32BE(value | 0, at * 4) })
-    socket.once('connect', () => socket.end(packet))
-    socket.once('close', () => done())
-    socket.once('error', fail)
-  })
-}
-
 describe('what ends a session', () => {
   let site: Site
   let admin: string
@@ -61,10 +48,9 @@ describe('what ends a session', () => {
       const client = await site.connect(`cancel${i}@example.com`, 'agents')
       const running = client.query('SELECT count(*) FROM customers a, customers b, customers c').catch((error: unknown) => error as { code: string })
       await sleep(200)
-      const key = processOf(client)
-      await cancel(site.gateway.port, { ...key, secretKey: key.secretKey ^ 1 })
+      await cancel(site.gateway.port, client, 1)
       assert.equal(await Promise.race([running.then(() => 'ended'), sleep(250).then(() => 'runs')]), 'runs')
-      await cancel(site.gateway.port, key)
+      await cancel(site.gateway.port, client)
       assert.equal((await running as { code: string }).code, '57014')
       assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1)
       await client.end()

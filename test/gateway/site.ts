@@ -1,6 +1,7 @@
 // What the tests of operation run against: a real PostgreSQL whose gateway account has a password that must never be seen, a real
 // issuer, and a whole gateway in front. One policy for people who are held, one for robots who are refused with an address.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -132,3 +133,15 @@ export function descendants(pid: number): number[] {
 }
 function readdirTasks(pid: number): string[] { try { return readdirSync(`/proc/${pid}/task`) } catch { return [] } }
 export const alive = (pid: number): boolean => { try { process.kill(pid, 0); return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')) } catch { return false } }
+/** A CancelRequest for this client's session; `wrong` is added to its secret. */
+export function cancel(port: number, client: pg.Client, wrong = 0): Promise<void> {
+  const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
+  return new Promise((done, fail) => {
+    const socket = connect(port, '127.0.0.1')
+    const packet = Buffer.alloc(16)
+    ;[16, 80877102, processID, secretKey ^ wrong].forEach((value, at) => { packet.writeInt32BE(value | 0, at * 4) })
+    socket.once('connect', () => socket.end(packet))
+    socket.once('close', () => done())
+    socket.once('error', fail)
+  })
+}

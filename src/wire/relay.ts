@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { SluiceError } from '../core/errors.ts'
 import type { Denied, Plan, Seen, Session, Verdict } from '../core/session.ts'
 import { Scratch } from './bytes.ts'
+import { readerOf } from './reader.ts'
 import { type Answers, BLOCKED, type Codec, NEED_MORE } from './codec.ts'
 
 /** Client bytes kept while a statement waits or the server is slow; beyond, reading stops. */
@@ -81,6 +82,8 @@ export class Relay implements Answers {
   #cancelling = false
   #ended = false
   #notices: Buffer[] = []
+  /** The client's socket still holds bytes of the chunk being read. */
+  #loaned = false
   #activeAtMs = Date.now()
   #finish: (why: string) => void = () => {}
 
@@ -97,7 +100,9 @@ export class Relay implements Answers {
       client.on('error', () => {})
       client.on('close', () => this.#clientGone())
       client.on('drain', () => this.#guard(() => this.#clientDrained()))
-      server.on('data', (chunk: Buffer) => this.#guard(() => this.serverBytes(chunk)))
+      const reader = readerOf(server)
+      if (reader === null) server.on('data', (chunk: Buffer) => this.#guard(() => this.serverBytes(chunk)))
+      else reader.sink = (chunk) => { this.#loaned = false; this.#guard(() => this.serverBytes(chunk)); return !this.#loaned }
       server.on('end', () => this.#serverGone())
       server.on('error', () => {})
       server.on('close', () => this.#serverGone())
@@ -320,6 +325,7 @@ export class Relay implements Answers {
     else { this.#sendNotices(); return }
     session.gave(this.#o.codec.answering, bytes, 0, bytes.length)
     const flowing = client.write(bytes)
+    if (client.writableLength > 0) this.#loaned = true
     if (this.out.length > 0) {
       if (client.writableLength > 0 || this.out.bytes.length > SCRATCH_KEPT_BYTES) this.out.bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
       this.out.reset()

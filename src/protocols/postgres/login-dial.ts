@@ -2,6 +2,7 @@
 // protection than asked for, and tells no client where the target is.
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { SocketReader } from '../../wire/reader.ts'
 import { Unreachable } from '../../core/errors.ts'
 import type { Address, TlsMode } from '../../core/resource.ts'
 import { cancelRequest, sslRequest, type CancelKey } from './messages.ts'
@@ -20,7 +21,7 @@ export interface Dialled {
 
 /** `signal` ends the attempt. The socket is paused, without listeners but one for errors. */
 export async function dial(target: Target, signal: AbortSignal): Promise<Dialled> {
-  const socket = await opened(target.address, signal)
+  const socket = await opened(target, signal)
   // As with every client of PostgreSQL, a unix socket is not encrypted.
   if (target.tls === 'disable' || 'path' in target.address) return { socket, encrypted: null, verified: false }
   socket.write(sslRequest())
@@ -33,8 +34,12 @@ export async function dial(target: Target, signal: AbortSignal): Promise<Dialled
 
 function gaveUp(socket: Socket, why: string): never { socket.destroy(); throw new Unreachable(why) }
 
-function opened(address: Address, signal: AbortSignal): Promise<Socket> {
-  const socket = connect('path' in address ? { path: address.path } : { host: address.host, port: address.port, noDelay: true, keepAlive: true })
+function opened({ address, tls }: Target, signal: AbortSignal): Promise<Socket> {
+  const to = 'path' in address ? { path: address.path } : { host: address.host, port: address.port, noDelay: true, keepAlive: true }
+  // TLS reads for itself.
+  const reader = tls === 'disable' || 'path' in address ? new SocketReader() : null
+  const socket = connect(reader === null ? to : { ...to, onread: reader.onread })
+  reader?.of(socket)
   return settled(socket, signal, 'connect', (error) => new Unreachable(`the target can't be reached (${codeOf(error)})`, error)).then(() => socket)
 }
 

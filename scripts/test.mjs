@@ -9,7 +9,9 @@ import { run } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { installNeeds } from './test-needs.mjs'
 
-const TEST_TIMEOUT_MS = 15 * 60_000
+const TEST_TIMEOUT_MS = 10 * 60_000
+/** CI ends a job that runs longer: what has not finished by then is named and counted as failed. */
+const RUN_TIMEOUT_MS = 38 * 60_000
 /** How much of a crashed file's last words is shown. */
 const STDERR_CHARS_MAX = 4_000
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -47,12 +49,17 @@ function testFiles() {
 async function runFiles(files) {
   if (files.length === 0) { tally.failed++; say('FAIL no test file matches'); return }
   const perFile = new Map(files.map(file => [file, { passed: 0, failed: 0, skipped: 0, stderr: '' }]))
-  const stream = run({ files, concurrency: Math.max(2, availableParallelism()), timeout: TEST_TIMEOUT_MS, execArgv: ['--disable-warning=ExperimentalWarning'] })
+  const unfinished = new Set(files)
+  const ending = new AbortController()
+  const timer = strict ? setTimeout(() => ending.abort(), RUN_TIMEOUT_MS - performance.now()) : undefined
+  const stream = run({ files, signal: ending.signal, concurrency: Math.max(2, availableParallelism()), timeout: TEST_TIMEOUT_MS, execArgv: ['--disable-warning=ExperimentalWarning'] })
   stream.on('test:pass', event => count(perFile, event, true))
   stream.on('test:fail', event => count(perFile, event, false))
   stream.on('test:stderr', event => { const entry = perFile.get(event.file); if (entry !== undefined) entry.stderr = (entry.stderr + event.message).slice(-STDERR_CHARS_MAX) })
-  stream.on('test:summary', event => { if (event.file !== undefined) finished(perFile.get(event.file), event) })
+  stream.on('test:summary', event => { if (event.file !== undefined) { unfinished.delete(event.file); finished(perFile.get(event.file), event) } })
   for await (const _ of stream) { /* events are handled above */ }
+  clearTimeout(timer)
+  if (ending.signal.aborted) for (const file of unfinished) { tally.failed++; say(`FAIL ${relative(root, file)} (not finished after ${RUN_TIMEOUT_MS / 60_000} minutes)`) }
 }
 
 /** Suites are not counted: their tests are. */

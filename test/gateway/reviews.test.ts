@@ -153,7 +153,7 @@ describe('reviews through the whole gateway', () => {
 
   test('a client that leaves cancels its review, and a cancel request ends the wait', async () => {
     const client = await site.connect('ida@example.com', 'agents')
-    held(client, 'DELETE FROM customers WHERE id = 4020')
+    void held(client, 'DELETE FROM customers WHERE id = 4020')
     const review = await waiting('ida@example.com')
     ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
     const state = await until('it is cancelled', async () => { const { state: now } = (await site.api(lead, 'GET', `/api/reviews/${review.id}`)).json<{ state: string }>(); return now === 'waiting' ? null : now })
@@ -172,7 +172,7 @@ describe('reviews through the whole gateway', () => {
 
   test('a gateway that is killed while a statement waits: it never runs, and is cancelled on record', async () => {
     const client = await site.connect('jan@example.com', 'agents')
-    held(client, 'DELETE FROM customers WHERE id = 4030')
+    void held(client, 'DELETE FROM customers WHERE id = 4030')
     const review = await waiting('jan@example.com')
     await site.restart('kill')
     const state = await until('it is cancelled', async () => { const { state: now } = (await site.api(lead, 'GET', `/api/reviews/${review.id}`)).json<{ state: string }>(); return now === 'waiting' ? null : now })

@@ -52,8 +52,10 @@ export interface Owed {
   readonly judged: Judged | null
   readonly prepared: Prepared | null
   readonly portal: Portal | null
-  /** What the name stood for before, to put back when the server did not take the new meaning. */
-  readonly before: Prepared | Portal | undefined
+  /** The name whose meaning it changes, and what that was before: put back when the server does not take the message. */
+  readonly touches: 'statement' | 'portal' | null
+  readonly touched: string
+  before: Prepared | Portal | undefined
   /** Which statement of a multi-statement text is being answered. */
   index: number
   /** Columns of the result being answered. */
@@ -113,44 +115,49 @@ export class Conversation {
   cut: { readonly plan: Plan; readonly why: Denied; told: boolean } | null = null
 
   expect(kind: Kind, fields: Partial<Omit<Owed, 'kind'>> = {}): void {
-    this.owed.push({ kind, ours: false, silent: false, refused: null, plan: null, judged: null, prepared: null, portal: null, before: undefined, index: 0, shape: null, ...fields })
+    this.owed.push({ kind, ours: false, silent: false, refused: null, plan: null, judged: null, prepared: null, portal: null, touches: null, touched: '', before: undefined, index: 0, shape: null, ...fields })
+  }
+  /** What a message that changes a name's meaning says of it, taken before it does. */
+  touch(touches: 'statement' | 'portal', touched: string): Pick<Owed, 'touches' | 'touched' | 'before'> {
+    return { touches, touched, before: (touches === 'statement' ? this.statements : this.portals).get(touched) }
   }
   get idle(): boolean { return this.owed.length === 0 && this.copyIn === null && this.copyOut === null }
 
-  /** Puts a name back to what it meant before a message that the server did not take. */
+  /**
+   * The server did not take a message: its name means what it meant before. Messages sent later may have given the name another meaning
+   * since; then it is theirs to go back to. A name must never stand for another statement here than at the server.
+   */
   undo(owed: Owed): void {
-    if (owed.kind === PARSE && owed.prepared !== null) this.#restore(this.statements, owed.prepared, owed.before as Prepared | undefined)
-    if (owed.kind === BIND && owed.portal !== null) this.#restore(this.portals, owed.portal, owed.before as Portal | undefined)
-    // What a Close or a Query took away and the server kept.
-    const kept = owed.kind === CLOSE ? owed.prepared : owed.kind === QUERY ? owed.before as Prepared | undefined : null
-    if (kept != null && !this.statements.has(kept.name)) this.statements.set(kept.name, kept)
-    if (owed.kind === CLOSE && owed.portal !== null && !this.portals.has(owed.portal.name)) this.portals.set(owed.portal.name, owed.portal)
+    if (owed.touches === 'statement') this.#means(this.statements, 'statement', owed.touched, owed.before as Prepared | undefined)
+    else if (owed.touches === 'portal') this.#means(this.portals, 'portal', owed.touched, owed.before as Portal | undefined)
   }
-  #restore<T extends { readonly name: string }>(names: Map<string, T>, now: T, before: T | undefined): void {
-    if (names.get(now.name) !== now) return
-    if (before === undefined) names.delete(now.name)
-    else names.set(now.name, before)
+  /** What the server holds under a name, as of the answers read so far. */
+  #means<T extends Prepared | Portal>(names: Map<string, T>, kind: 'statement' | 'portal', name: string, meaning: T | undefined): void {
+    for (const later of this.owed) if (later.touches === kind && later.touched === name) { later.before = meaning; return }
+    if (meaning === undefined) names.delete(name)
+    else names.set(name, meaning)
   }
 
   /** The server ended a transaction: portals end with it, save those whose Bind it has not read yet. */
   transactionOver(): void {
-    if (this.portals.size === 0) return
-    if (this.owed.length === 0) { this.portals.clear(); return }
-    const coming = new Set<Portal>()
-    for (const owed of this.owed) if (owed.kind === BIND && owed.portal !== null) coming.add(owed.portal)
-    for (const portal of this.portals.values()) if (!coming.has(portal)) this.portals.delete(portal.name)
+    if (this.owed.length === 0) { if (this.portals.size > 0) this.portals.clear(); return }
+    for (const name of [...this.portals.keys()]) this.#means(this.portals, 'portal', name, undefined)
+    for (const later of this.owed) if (later.touches === 'portal' && !this.portals.has(later.touched)) later.before = undefined
   }
 
-  /** DEALLOCATE of a name, or of all (`*`) but the unnamed one: not of one whose Parse the server has not read yet. */
+  /** The server freed a statement's name, or all (`*`) but the unnamed one. */
   freed(name: string): void {
-    const coming = new Set<Prepared>()
-    for (const owed of this.owed) if (owed.kind === PARSE && owed.prepared !== null) coming.add(owed.prepared)
-    for (const prepared of name === '*' ? this.statements.values() : [this.statements.get(name)]) if (prepared !== undefined && prepared.name !== '' && !coming.has(prepared)) this.statements.delete(prepared.name)
+    if (name !== '*') { this.#means(this.statements, 'statement', name, undefined); return }
+    const names = new Set(this.statements.keys())
+    for (const later of this.owed) if (later.touches === 'statement') names.add(later.touched)
+    names.delete('')
+    for (const each of names) this.#means(this.statements, 'statement', each, undefined)
   }
 
   /** Whether the server may still change what SQL's names of prepared statements and cursors stand for. */
   get namesInFlight(): boolean {
-    for (const { kind, judged } of this.owed) {
+    for (const { kind, judged, touches, touched } of this.owed) {
+      if (kind === PARSE ? touched !== '' : kind === CLOSE && touches === 'statement') return true
       if ((kind === QUERY || kind === EXECUTE) && judged?.parts.some((part) => part.prepares !== null || part.frees !== null || part.declares !== null || part.closes !== null) === true) return true
     }
     return false

@@ -113,9 +113,9 @@ export class Replies {
   #answer(type: number, input: Buffer, at: number, to: number, owed: Owed, answers: Answers): number {
     const c = this.#c
     switch (type) {
-      case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
+      case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.touched !== '') this.#reader.prepared(owed.touched, null); if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
       case BIND_COMPLETE: this.#settle(owed, BIND); return PASS
-      case CLOSE_COMPLETE: this.#settle(owed, CLOSE); return PASS
+      case CLOSE_COMPLETE: this.#settle(owed, CLOSE); if (owed.touches === 'statement') this.#reader.prepared(owed.touched, null); return PASS
       case PARAMETERS: if (owed.kind !== DESCRIBE_STATEMENT) throw out(type); return PASS
       case NO_DATA:
         if (owed.kind !== DESCRIBE_STATEMENT && owed.kind !== DESCRIBE_PORTAL) throw out(type)
@@ -194,7 +194,7 @@ export class Replies {
   }
   #names(part: { prepares: { name: string; judged: import('./reader.ts').Judged } | null; frees: string | null; declares: string | null; closes: string | null }, plan: Plan | null): void {
     const c = this.#c
-    if (part.prepares !== null) { this.#reader.prepared(part.prepares.name, part.prepares.judged) }
+    if (part.prepares !== null) { this.#reader.prepared(part.prepares.name, part.prepares.judged); c.freed(part.prepares.name) }
     if (part.frees === '*') { this.#reader.prepared('*', null); c.freed('*') }
     else if (part.frees !== null) { this.#reader.prepared(part.frees, null); c.freed(part.frees) }
     if (part.declares !== null && plan !== null) c.declared(part.declares, plan)
@@ -249,10 +249,11 @@ export class Replies {
     while (c.owed.first() !== undefined && c.owed.first()!.kind !== SYNC) dropped.push(c.owed.shift()!)
     c.skipping = c.owed.first() === undefined
     for (const owed of dropped.reverse()) {
+      // A Parse of the unnamed statement drops the old one first, whatever becomes of the new.
+      if (owed === failed && owed.kind === PARSE && owed.touched === '') owed.before = undefined
       c.undo(owed)
       if (owed !== failed && owed.plan !== null && owed.kind !== BIND) answers.saw(owed.plan, { kind: 'skipped' })
     }
-    if (failed.kind === PARSE && failed.prepared?.name === '') c.statements.delete('')
   }
   #tellCut(answers: Answers): void {
     const cut = this.#c.cut

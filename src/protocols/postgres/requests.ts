@@ -142,9 +142,10 @@ export class Requests {
     if (judged instanceof Promise) this.asking = judged.then((j) => this.#ask(pending, j))
     else {
       const stale = this.#stale(judged)
-      const early = !judged.lasting && this.#c.namesInFlight
+      const early = follows(judged) && this.#c.namesInFlight
       if (early && !this.#c.batch) { this.#pending = null; return BLOCKED }
-      if (stale !== null || early) { this.#pending = null; this.#refuseText(out, stale ?? STALE, pending); return length }
+      // At Parse it is only asked whether it may be prepared: what it names counts when it runs.
+      if (stale !== null || (early && pending.type === frames.Q)) { this.#pending = null; this.#refuseText(out, stale ?? STALE, pending); return length }
       this.asking = this.#ask(pending, judged)
     }
     return length
@@ -182,7 +183,7 @@ export class Requests {
       return to - at
     }
     if (again === null) { this.#refuseExtended(out, frames.E, { kind: 'server', code: '0A000', message: 'cached plan must not change result type', position: 0 }); return to - at }
-    const stale = !again.lasting && this.#c.namesInFlight ? STALE : this.#stale(again)
+    const stale = follows(again) && this.#c.namesInFlight ? STALE : this.#stale(again)
     if (stale !== null) { this.#refuseExtended(out, frames.E, stale); return to - at }
     this.#pending = pending
     this.asking = this.#askRun(pending, again, portal)
@@ -241,13 +242,13 @@ export class Requests {
 
   #runQuery(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
-    const before = c.statements.get('')
+    const unnamed = c.touch('statement', '')
     c.batch = false
     c.statements.delete('')
     c.portals.delete('')
     if (changed) frames.writeQuery(out, judged.sent)
     else out.copy(p.input, p.at, p.end)
-    c.expect(QUERY, { plan, judged, before })
+    c.expect(QUERY, { plan, judged, ...unnamed })
     this.#moved(judged, plan)
   }
   #runParse(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
@@ -255,7 +256,7 @@ export class Requests {
     const prepared: Prepared = { name: p.name, judged, run: plan.run, epoch: this.#reader.epoch, types: p.types, shape: null, rowless: null }
     if (changed) frames.writeParse(out, p.name, judged.sent, p.types)
     else out.copy(p.input, p.at, p.end)
-    c.expect(PARSE, { prepared, before: c.statements.get(p.name), plan, judged })
+    c.expect(PARSE, { prepared, plan, judged, ...c.touch('statement', p.name) })
     c.statements.set(p.name, prepared)
   }
   #runExecute(p: Pending, judged: Judged, plan: Plan, out: Scratch): void {
@@ -304,7 +305,7 @@ export class Requests {
     }
     if (this.#c.portals.size > NAMES_MAX) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '53400', message: `more than ${NAMES_MAX} portals`, position: 0 })
     out.copy(input, at, to)
-    this.#c.expect(BIND, { portal, before: this.#c.portals.get(portal.name), prepared: portal.prepared })
+    this.#c.expect(BIND, { portal, prepared: portal.prepared, ...this.#c.touch('portal', portal.name) })
     this.#c.portals.set(portal.name, portal)
   }
 
@@ -333,8 +334,8 @@ export class Requests {
     const name = input.toString('utf8', at + 6, end)
     out.copy(input, at, to)
     const c = this.#c
-    if (what === frames.S) { c.expect(CLOSE, { prepared: c.statements.get(name) ?? null }); c.statements.delete(name) }
-    else { c.expect(CLOSE, { portal: c.portals.get(name) ?? null }); c.portals.delete(name) }
+    if (what === frames.S) { c.expect(CLOSE, c.touch('statement', name)); c.statements.delete(name) }
+    else { c.expect(CLOSE, c.touch('portal', name)); c.portals.delete(name) }
   }
 
   /** While the server reads COPY data it takes nothing else. */
@@ -357,14 +358,14 @@ export class Requests {
     if (p?.type === frames.P) {
       frames.writeParse(out, p.name, nothing(run), [])
       // The server drops the unnamed statement before it reads the text, and keeps a named one.
-      const before = p.name === '' ? undefined : this.#c.statements.get(p.name)
+      this.#c.expect(PARSE, { refused, ...this.#c.touch('statement', p.name) })
       if (p.name === '') this.#c.statements.delete('')
-      this.#c.expect(PARSE, { refused, before })
     } else {
+      const unnamed = this.#c.touch('statement', '')
       this.#c.statements.delete('')
       this.#c.portals.delete('')
       frames.writeQuery(out, nothing(run))
-      this.#c.expect(QUERY, { refused })
+      this.#c.expect(QUERY, { refused, ...unnamed })
     }
   }
   #refuseExtended(out: Scratch, type: number, refused: Refusal): void {
@@ -373,6 +374,12 @@ export class Requests {
     else if (type === frames.E) { frames.writeExecuteOfNothing(out, name); this.#c.expect(EXECUTE, { refused }) }
     else { frames.writeDescribe(out, 'S', name); this.#c.expect(DESCRIBE_STATEMENT, { refused }) }
   }
+}
+
+/** Whether it runs a prepared statement or cursor of SQL's: texts before it may give the name another meaning. */
+function follows(judged: Judged): boolean {
+  const [only] = judged.parts
+  return !judged.lasting && (judged.parts.length !== 1 || only === undefined || (only.prepares === null && only.frees === null && only.declares === null && only.closes === null))
 }
 
 /** A portal, the name of a statement that doesn't exist, or null when the message is malformed. */

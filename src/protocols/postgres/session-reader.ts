@@ -159,6 +159,8 @@ export class SessionReader implements Reader {
   }
 
   prepared(name: string, judged: Judged | null): void {
+    const known = name === '*' ? this.#prepared.size > 0 : this.#prepared.has(name)
+    if (!known && judged === null) return
     // A statement that names one is judged again when it runs.
     this.epoch++
     if (judged !== null) this.#prepared.set(name, judged)

@@ -75,6 +75,7 @@ async function run<Row>(to: pg.Pool | pg.PoolClient, text: string, values: reado
   }
 }
 
+const SQLSTATE = /^[0-9A-Z]{5}$/
 async function transaction<T>(pool: pg.Pool, work: (queries: Queries) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
     throw storeFailed(error)
@@ -86,9 +87,12 @@ async function transaction<T>(pool: pg.Pool, work: (queries: Queries) => Promise
     await run(client, 'COMMIT')
     return result
   } catch (error) {
-    await client.query('ROLLBACK').catch(() => {
-      broken = true
-    })
+    // Without a word of the server's own the connection is of no more use: to ask it again would wait once more.
+    if (error instanceof StoreFailed && !SQLSTATE.test(error.state)) broken = true
+    else
+      await client.query('ROLLBACK').catch(() => {
+        broken = true
+      })
     throw error
   } finally {
     client.release(broken)

@@ -35,7 +35,7 @@ export interface SessionPorts {
   readonly reviews: ReviewPort
   readonly budgets: BudgetPort
   readonly rates: RatePort
-  /** HMAC-SHA256 (hex) under the installation's key: names a value in the record without giving it away. */
+  /** A keyed SHA-256 (hex) under the installation's key: names a value in the record without giving it away. */
   keyedHash(bytes: string | Uint8Array): string
   now(): number
 }

@@ -1,6 +1,6 @@
 // The one authorization flow of a worker, for every protocol: throttle, identity, resource rule, credential class, record "opened".
 // And the worker's list of its open sessions, so that expiry, revocation, policy changes and kills reach them.
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { SecureContext } from 'node:tls'
 import { type Authenticated, opens } from '../auth/authenticate.ts'
 import type { Config } from '../config.ts'
@@ -195,8 +195,20 @@ function databaseOf(resource: Resource, named: string | null): string {
   if (resource.databases === 'any' || resource.databases.includes(named)) return named
   throw new NotAllowed(`resource ${resource.name} does not allow database "${named}"`)
 }
-/** HMAC-SHA256, hex, under the installation's key. */
+/**
+ * SHA-256 (hex) of key, value and key again: keyed on both sides, so that nothing can be appended, and made in one call, since node's HMAC
+ * costs ten times as much for the short values of a point read.
+ */
 export function hasher(keyHex: string): (bytes: string | Uint8Array) => string {
   const key = Buffer.from(keyHex, 'hex')
-  return (bytes) => createHmac('sha256', key).update(bytes).digest('hex')
+  const scratch = Buffer.allocUnsafeSlow(HASH_SCRATCH_BYTES)
+  key.copy(scratch, 0)
+  return (bytes) => {
+    const most = (typeof bytes === 'string' ? bytes.length * 3 : bytes.length) + key.length * 2
+    if (most > HASH_SCRATCH_BYTES) return hash('sha256', Buffer.concat([key, typeof bytes === 'string' ? Buffer.from(bytes) : bytes, key]))
+    const length = typeof bytes === 'string' ? scratch.write(bytes, key.length) : (scratch.set(bytes, key.length), bytes.length)
+    key.copy(scratch, key.length + length)
+    return hash('sha256', scratch.subarray(0, key.length * 2 + length))
+  }
 }
+const HASH_SCRATCH_BYTES = 4_096

@@ -1,5 +1,5 @@
 // What the tests of clients play on: servers of the versions CI runs on, with the same tables, behind one gateway with a policy that
-// masks and refuses (agents), one that allows everything (builders) and one for dumps. Clients reach a server as resource `shop<version>`.
+// masks and refuses (agents), one that allows everything (builders), one for dumps and one that reads. Clients reach a server as resource `shop<version>`.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { startIssuer, startTestGateway, type TestGateway } from '../servers/gateway.ts'
@@ -10,7 +10,7 @@ export const SSN = '123-45-6789'
 const PROGRAM_TIMEOUT_MS = 60_000
 const TOKEN_SECONDS = 3_600
 
-export type Group = 'agents' | 'builders' | 'dumpers'
+export type Group = 'agents' | 'builders' | 'dumpers' | 'readers'
 export interface Shop { readonly version: Version; readonly name: string; readonly server: TestServer }
 export interface Stage {
   readonly gateway: TestGateway
@@ -29,7 +29,7 @@ export async function startStage(): Promise<Stage> {
   const token = (group: Group) => issuer.token(`someone@${group}.example`, group, `&ttl=${TOKEN_SECONDS}`)
   return {
     gateway, shops, ca: join(gateway.data, 'keys', 'ca.pem'),
-    tokens: { agents: await token('agents'), builders: await token('builders'), dumpers: await token('dumpers') },
+    tokens: { agents: await token('agents'), builders: await token('builders'), dumpers: await token('dumpers'), readers: await token('readers') },
     async stop() { await gateway.stop(); issuer.stop(); for (const { server } of shops) await server.stop() },
   }
 }
@@ -60,6 +60,10 @@ policies:
     who: { groups: [dumpers] }
     on: { resources: [${shops.map(({ name }) => name).join(', ')}] }
     allow: [read, sql.lock]
+  - name: readers
+    who: { groups: [readers] }
+    on: { resources: [${shops.map(({ name }) => name).join(', ')}] }
+    allow: [read]
 `
 }
 

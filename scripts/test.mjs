@@ -2,8 +2,8 @@
 // line `N passed, N failed`. With CI=true a skipped test is a failure unless test/left-out.json names it with a reason.
 // Arguments narrow it: `npm test -- sql/` runs the files whose path contains one of them; `--fuzz` runs test/fuzz only.
 import { spawnSync } from 'node:child_process'
-import { existsSync, globSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { run } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,9 @@ const TEST_TIMEOUT_MS = 10 * 60_000
 const RUN_TIMEOUT_MS = 38 * 60_000
 /** How much of a crashed file's last words is shown. */
 const STDERR_CHARS_MAX = 4_000
+/** Where this run's tests put their files: short, for sockets lie below it; gone at the end, with whatever process still uses it. */
+const scratch = mkdtempSync(join(tmpdir(), 'st-'))
+chmodSync(scratch, 0o755)
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const strict = process.env.CI === 'true'
 const wanted = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
@@ -23,7 +26,8 @@ const tally = { passed: 0, failed: 0, skipped: [] }
 
 const say = text => process.stdout.write(`${text}\n`)
 const needs = await installNeeds(root, say)
-Object.assign(process.env, needs.environment)
+Object.assign(process.env, needs.environment, { TMPDIR: scratch })
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => { endLeftovers(); process.exit(130) })
 for (const name of needs.missing) say(`not here: ${name} (suites that need it are left out)`)
 
 if (wanted.length === 0 && !fuzz) {
@@ -32,6 +36,7 @@ if (wanted.length === 0 && !fuzz) {
   step('lint', join('node_modules', '@biomejs', 'biome', 'bin', 'biome'), ['lint', '--error-on-warnings', '--max-diagnostics=50', '--colors=off'])
 }
 await runFiles(testFiles())
+endLeftovers()
 report()
 
 function step(name, program, parameters) {
@@ -100,6 +105,20 @@ function report() {
   }
   say(`${tally.passed} passed, ${tally.failed} failed`)
   process.exit(tally.failed === 0 ? 0 : 1)
+}
+
+/** Servers and gateways whose test was killed, or ended without them: they carry this run's folder in their environment or arguments. */
+function endLeftovers() {
+  const others = existsSync('/proc/self/environ') ? readdirSync('/proc').filter(name => /^\d+$/.test(name) && Number(name) !== process.pid) : []
+  for (const pid of others) {
+    try {
+      const what = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').join(' ')
+      if (!what.includes(`${scratch}/`) && !readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`TMPDIR=${scratch}`)) continue
+      process.kill(Number(pid), 'SIGKILL')
+      say(`ended what a test left running: ${what.slice(0, 200)}`)
+    } catch { /* gone already, or not ours */ }
+  }
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 })
 }
 
 function indent(text) { return text.split('\n').map(line => `  ${line}`).join('\n') }

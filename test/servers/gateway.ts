@@ -45,7 +45,7 @@ export async function startTestGateway(yaml: string, options: { gateway?: string
   const exited = new Promise<void>((done) => child.once('exit', () => done()))
   const deadline = Date.now() + START_MS
   while (!text.includes('"msg":"serving"')) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the gateway did not start:\n${text}`)
+    if (child.exitCode !== null || Date.now() > deadline) { child.kill('SIGKILL'); throw new Error(`the gateway did not start:\n${text}`) }
     await new Promise((later) => setTimeout(later, 20))
   }
   const end = async (signal: NodeJS.Signals) => { if (child.exitCode === null && child.signalCode === null) { child.kill(signal); await exited } if (options.data === undefined) rmSync(base, { recursive: true, force: true }) }

@@ -1,4 +1,5 @@
 // Real PostgreSQL servers 14 to 18 for tests, each with its own data folder, trust on loopback unless `hba` says otherwise.
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync, chmodSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -25,11 +26,18 @@ export interface TestServer {
   stop(): Promise<void>
 }
 
+/** Below the ports that the system gives to outgoing connections: one of those may take a probed port before its server listens. */
+const PORT_FIRST = 12_000
+const PORTS = 20_000
+const PROBES_MAX = 100
 export async function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => { const { port } = probe.address() as { port: number }; probe.close(() => done(port)) })
-    probe.once('error', fail)
-  })
+  for (let probe = 0; probe < PROBES_MAX; probe++) {
+    const port = PORT_FIRST + randomInt(PORTS)
+    const server = createServer()
+    const free = await new Promise<boolean>((done) => { server.once('error', () => done(false)).listen(port, '127.0.0.1', () => { server.close(() => done(true)) }) })
+    if (free) return port
+  }
+  throw new Error('no port is free')
 }
 
 export async function startPostgres(options: { version?: Version; settings?: Record<string, string>; hba?: string } = {}): Promise<TestServer> {

@@ -5,11 +5,12 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { delimiter, join } from 'node:path'
 
-/** A program → the Debian package that has it. */
-const PROGRAMS = { psql: 'postgresql-client', pg_dump: 'postgresql-client', pgbouncer: 'pgbouncer', chromium: 'chromium', javac: 'default-jdk-headless', python3: 'python3', script: 'bsdutils' }
+/** A program → the Debian package that has it. Debian's `pgbench` is a wrapper that is there without the program. */
+const PROGRAMS = { psql: 'postgresql-client', pg_dump: 'postgresql-client', pgbench: 'postgresql', pgbouncer: 'pgbouncer', chromium: 'chromium', javac: 'default-jdk-headless', python3: 'python3', script: 'bsdutils' }
 const PYTHON_PACKAGES = ['psycopg[binary]==3.3.9', 'sqlalchemy==2.1.9']
 const PGJDBC = { version: '42.7.14', sha256: '73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c' }
 const DOWNLOAD_TIMEOUT_MS = 120_000
+const START_TIMEOUT_MS = 30_000
 const DOWNLOAD_ATTEMPTS_MAX = 3
 const INSTALL_TIMEOUT_MS = 8 * 60_000
 /** dpkg's lock may be held by the machine's own first minutes. */
@@ -17,10 +18,12 @@ const APT = ['-q', '-o', 'Acquire::Retries=3', '-o', 'DPkg::Lock::Timeout=120']
 
 /** Returns the environment that the tests run with, and what is missing, by name. */
 export async function installNeeds(root, say) {
-  const path = [process.env.PATH ?? '', '/usr/sbin'].join(delimiter)
-  const missing = debianPackages(path, say)
   const tools = join(root, '.tools')
-  const python = pythonPackages(join(tools, 'python'), path, say)
+  const home = join(tools, 'python')
+  const system = [process.env.PATH ?? '', '/usr/sbin'].join(delimiter)
+  const missing = debianPackages(system, say)
+  const python = pythonPackages(home, system, say)
+  const path = python === null ? system : [join(home, 'bin'), system].join(delimiter)
   const pgjdbc = await download(join(tools, 'java'), say)
   if (python === null) missing.push('python packages (psycopg, sqlalchemy)')
   if (pgjdbc === null) missing.push('pgjdbc')
@@ -28,7 +31,7 @@ export async function installNeeds(root, say) {
 }
 
 function debianPackages(path, say) {
-  const absent = () => Object.keys(PROGRAMS).filter(name => !has(name, path))
+  const absent = () => Object.keys(PROGRAMS).filter(name => !works(name, path))
   const wanted = () => [...new Set(absent().map(name => PROGRAMS[name]))]
   if (wanted().length === 0 || !aptInstall(wanted(), path, say)) return absent()
   // One package that a release does not have must not keep the others away.
@@ -78,6 +81,10 @@ async function download(folder, say) {
     } catch { /* the next attempt, or none */ }
   }
   return null
+}
+
+function works(program, path) {
+  return has(program, path) && spawnSync(program, ['--version'], { stdio: 'ignore', timeout: START_TIMEOUT_MS, env: { ...process.env, PATH: path } }).status === 0
 }
 
 function has(program, path) { return path.split(delimiter).some(folder => folder !== '' && existsSync(join(folder, program))) }

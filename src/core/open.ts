@@ -168,7 +168,7 @@ export class LiveSession implements Session {
     this.counts.statements++
     const changed = masking?.kind === 'rewritten'
     const via = review?.kind === 'approved' ? `,"review":${JSON.stringify({ id: review.id, by: review.by })}` : ''
-    const sent = changed ? `,"sent":${JSON.stringify(this.#p.redact(masking.text))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
+    const sent = changed ? `,"sent":${JSON.stringify(this.#p.redact(masking.shown))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
     this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${JSON.stringify(judgement.rule)}${via}${sent}`)
     if (statement.effects.some((e) => e.access === 'write' || e.access === 'admin')) this.#sync = true
     const plan = (ask.within as Run | null) ?? this.#plan(ask, run, limits)

@@ -70,11 +70,12 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const guarded = masked.kind === 'refused' || masked.touched.length > 0
   const rows = rowsOf(readings)
   const first = readings[0]
+  const plain = masked.kind !== 'refused' && !sensitive(masked, readings)
   const statement: Statement = {
-    text, effects, masking: maskingOf(masked, view, setting), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    text, effects, masking: maskingOf(masked, view, setting, plain), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
-    shown: masked.kind !== 'refused' && !sensitive(masked, readings) ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
+    shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
   }
   return {
     text, statement, sent, syntax: null, parts: readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i))), setting,
@@ -100,13 +101,14 @@ function unknownCall(readings: readonly StatementReading[]): string | null {
   return null
 }
 
-function maskingOf(masked: MaskResult, view: View, setting: boolean): Masking | null {
+function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: boolean): Masking | null {
   // While the state of the session makes texts ambiguous, only what mends it passes.
   if (view.refusal !== null && !setting) return { kind: 'refused', ...view.refusal }
   if (masked.kind === 'refused') return { kind: 'refused', rule: masked.rule, message: masked.message, hint: masked.hint }
   if (masked.kind === 'unchanged') return null
   return {
-    kind: 'rewritten', text: masked.text, rules: [...new Set(masked.hidden.map((h) => h.rule))], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
+    // Where a literal had to be hidden in what was asked, it stands in what is sent too, somewhere else.
+    kind: 'rewritten', text: masked.text, shown: plain ? masked.text : hideLiterals(masked.text, view.keyedHash, null), rules: [...new Set(masked.hidden.map((h) => h.rule))], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
     lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })),
   }
 }

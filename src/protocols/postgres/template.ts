@@ -33,6 +33,6 @@ export function fill(template: Template, text: string, bytes: Buffer, start: num
   let sent = '', done = 0
   for (const edit of moved) { sent += bytes.toString('utf8', start + done, start + edit.at) + edit.with; done = edit.at + edit.length }
   sent += bytes.toString('utf8', start + done, end)
-  const masking = statement.masking?.kind === 'rewritten' ? { ...statement.masking, text: sent } : statement.masking
+  const masking = statement.masking?.kind === 'rewritten' ? { ...statement.masking, text: sent, shown: sent } : statement.masking
   return { ...judged, text, sent, statement: { ...statement, text, shown: text, masking }, position: (at) => mapper(text, moved)(at) }
 }

@@ -9,7 +9,7 @@ import { compressSealed, type HeadKeeper, recoverRecordings, type Recovered, ret
 import { log } from './log.ts'
 
 const ROUND_MS_MAX = 5 * 60_000
-const ROUND_MS_MIN = 1_000
+const LOOK_MS = 1_000
 /** A round may be late by this part of the shortest time that a record is kept. */
 const ROUND_PART = 0.1
 /** Refused logins belong to no resource: they are kept as long as the longest of them. */
@@ -22,14 +22,16 @@ export interface UpkeepParts {
   resources(): readonly Resource[]
 }
 
-/** Rounds until the returned stop; one after the other, never two at once. */
+/** Rounds until the returned stop; one after the other, never two at once. A reload that keeps less is heeded at once. */
 export function startUpkeep(parts: UpkeepParts): () => void {
-  let stopped = false
-  let timer: NodeJS.Timeout
-  const next = () => {
-    const shortest = Math.min(ROUND_MS_MAX, ...parts.resources().map(({ retainMs }) => retainMs * ROUND_PART))
-    timer = setTimeout(() => { void round().finally(() => { if (!stopped) next() }) }, Math.max(ROUND_MS_MIN, shortest)).unref()
-  }
+  let running = false
+  let lastMs = Date.now()
+  const timer = setInterval(() => {
+    const everyMs = Math.min(ROUND_MS_MAX, ...parts.resources().map(({ retainMs }) => retainMs * ROUND_PART))
+    if (running || Date.now() - lastMs < everyMs) return
+    running = true
+    void round().finally(() => { running = false; lastMs = Date.now() })
+  }, LOOK_MS).unref()
   const round = async () => {
     const folder = join(parts.data, 'recordings')
     const resources = parts.resources()
@@ -43,8 +45,7 @@ export function startUpkeep(parts: UpkeepParts): () => void {
       }
     } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'the record could not be compressed or retired') }
   }
-  next()
-  return () => { stopped = true; clearTimeout(timer) }
+  return () => clearInterval(timer)
 }
 
 /** Before anything else writes there: at the start, or for the writers of one worker that is dead. */

@@ -16,7 +16,7 @@ async function ended(client: pg.Client, withinMs: number): Promise<number> {
 describe('what ends a session', () => {
   let site: Site
   let admin: string
-  before(async () => { site = await startSite(); admin = await site.token('ada@example.com', 'platform,audit') })
+  before(async () => { site = await startSite({ storeBeside: true }); admin = await site.token('ada@example.com', 'platform,audit') })
   after(async () => { await site.stop() })
 
   test('a kill by an admin reaches it, on whichever worker it is', async () => {

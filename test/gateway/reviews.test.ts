@@ -17,7 +17,7 @@ describe('reviews through the whole gateway', () => {
   const hook = createServer((request, answer) => { let body = ''; request.on('data', (part) => { body += part }); request.on('end', () => { told.push({ headers: request.headers, body }); answer.end() }) })
   before(async () => {
     await new Promise<void>((ready) => hook.listen(0, '127.0.0.1', ready))
-    site = await startSite({ gateway: `  webhook: { url: "http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook", secret: { env: HOOK_SECRET } }\n`, env: { HOOK_SECRET: SECRET } })
+    site = await startSite({ storeBeside: true, gateway: `  webhook: { url: "http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook", secret: { env: HOOK_SECRET } }\n`, env: { HOOK_SECRET: SECRET } })
     lead = await site.token('lea@example.com', 'leads')
   })
   after(async () => { await site.stop(); hook.close() })

@@ -1,6 +1,6 @@
 // What the tests of operation run against: a real PostgreSQL whose gateway account has a password that must never be seen, a real
 // issuer, and a whole gateway in front. One policy for people who are held, one for robots who are refused with an address.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ export interface Site {
   restart(how?: 'stop' | 'kill'): Promise<void>
   stop(): Promise<void>
 }
-export interface SiteOptions { readonly gateway?: string; readonly settings?: Record<string, string>; readonly policies?: string; readonly workers?: number; readonly resource?: string; readonly env?: Record<string, string>; readonly issuer?: TestIssuer }
+export interface SiteOptions { readonly gateway?: string; readonly settings?: Record<string, string>; readonly policies?: string; readonly workers?: number; readonly resource?: string; readonly env?: Record<string, string>; readonly issuer?: TestIssuer; /** Another file system for the recordings. */ readonly recordings?: string; /** The store in the test's own server: starts sooner than an embedded one. */ readonly storeBeside?: boolean }
 
 export const POLICIES = `policies:
   - name: people
@@ -67,13 +67,14 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     options.issuer ?? startIssuer(),
   ])
   for (const text of [
-    `CREATE ROLE gw LOGIN PASSWORD '${CANARY}'`, 'CREATE DATABASE orders OWNER gw',
+    `CREATE ROLE gw LOGIN PASSWORD '${CANARY}'`, 'CREATE DATABASE orders OWNER gw', 'CREATE DATABASE sluice',
   ]) await server.sql(text)
   await server.sql(`CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, ssn text, note text);
     INSERT INTO customers SELECT g, 'Customer ' || g, '5' || (g % 90 + 10) || '-' || (g % 80 + 11) || '-' || lpad(g::text, 4, '0'), repeat('n', 100) FROM generate_series(1, ${CUSTOMERS}) g;
     CREATE TABLE ledger (id bigserial PRIMARY KEY, who text, n int);
     ALTER TABLE customers OWNER TO gw; ALTER TABLE ledger OWNER TO gw`, 'orders')
   const data = mkdtempSync(join(tmpdir(), 'sluice-site-'))
+  if (options.recordings !== undefined) { mkdirSync(join(data, 'data'), { mode: 0o700 }); symlinkSync(options.recordings, join(data, 'data', 'recordings')) }
   const yaml = `identity:
   issuers:
     - { name: test, issuer: "${issuer.url}", audience: sluice, subject: email, groups: groups }
@@ -86,7 +87,7 @@ resources:
     credential: { username: gw, password: { env: ORDERS_PASSWORD } }
 ${options.resource ?? ''}${options.policies ?? POLICIES}`
   const start = () => startTestGateway(yaml, {
-    data, gateway: `  admins: { groups: [platform] }\n  auditors: { groups: [audit] }\n${options.gateway ?? ''}`, env: { ORDERS_PASSWORD: CANARY, ...options.env }, workers: options.workers ?? 2,
+    data, gateway: `${options.storeBeside === true ? `  store: "postgres://gwsuper@127.0.0.1:${server.port}/sluice"\n` : ''}  admins: { groups: [platform] }\n  auditors: { groups: [audit] }\n${options.gateway ?? ''}`, env: { ORDERS_PASSWORD: CANARY, ...options.env }, workers: options.workers ?? 2,
   })
   const site: Site = {
     server, issuer, data, gateway: await start(),

@@ -1,0 +1,166 @@
+// The Record against what the server says it ran: gateways are killed at random instants under load, and every statement in the server's
+// log is in the Record. And what may be nowhere: the gateway's password, tokens, masked values. `SLUICE_KILLS=500` for the long run.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { createPublicKey } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { RecordReader, verifyFolder } from '../../src/store/record/index.ts'
+import { alive, CANARY, descendants, refusalOf, type Site, SSN, startSite, until } from './site.ts'
+
+const KILLS = Number(process.env.SLUICE_KILLS ?? 10)
+const CLIENTS = 6
+const commandOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1') } catch { return '' } }
+const environOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/environ`, 'latin1') } catch { return '' } }
+const filesBelow = (folder: string): string[] => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name))
+const verify = (site: Site) => verifyFolder(join(site.gateway.data, 'recordings'), join(site.data, 'heads'), createPublicKey(readFileSync(join(site.gateway.data, 'keys', 'record.pub.pem'))))
+/** All texts that the record says were asked, from the files themselves. */
+function askedTexts(site: Site): { texts: string; kinds: Set<string> } {
+  const kinds = new Set<string>()
+  let texts = ''
+  for (const event of new RecordReader(join(site.gateway.data, 'recordings')).events()) { kinds.add(event.kind); if (event.kind === 'asked') texts += `${JSON.stringify(event.body)}\n` }
+  return { texts, kinds }
+}
+
+describe('the record against the server', () => {
+  let site: Site
+  before(async () => { site = await startSite({ storeBeside: true }) })
+  after(async () => { await site.stop() })
+
+  test(`after ${KILLS} kills at random instants under load, no statement of the server's log is missing, and the chain verifies`, { timeout: 14 * 60_000 }, async () => {
+    let run = 0, sent = 0, seedOf = Date.now() % 2 ** 31
+    const random = () => { seedOf = (seedOf * 1103515245 + 12345) % 2 ** 31; return seedOf / 2 ** 31 }
+    /** Each statement carries a number of its own: as text, as a parameter's column name, inside a transaction, in a pipeline, in COPY. */
+    async function load(client: pg.Client, who: number, stop: () => boolean): Promise<void> {
+      try {
+        for (let n = 0; !stop(); n++) {
+          const mark = `m${++sent}x`
+          switch ((n + who) % 5) {
+            case 0: await client.query(`INSERT INTO ledger (who, n) VALUES ('${mark}', ${n})`); break
+            case 1: await client.query({ text: `SELECT $1::int AS ${mark}`, values: [n] }); break
+            case 2: await client.query(`BEGIN; SELECT 1 AS ${mark}; INSERT INTO ledger (who, n) VALUES ('${mark}', 0); COMMIT`); break
+            case 3: await client.query({ name: mark, text: `SELECT id AS ${mark} FROM customers WHERE id = $1`, values: [n % 100 + 1] }); break
+            default: await Promise.all([client.query(`SELECT 2 AS ${mark}`), client.query(`SELECT 3 AS ${mark}y`)])
+          }
+        }
+      } catch { /* killed under it */ }
+    }
+    const marks = new Set<string>()
+    let unsealed = 0
+    for (run = 1; run <= KILLS; run++) {
+      const token = await site.token('load@example.com', 'agents', '&ttl=3600')
+      const clients = await Promise.all(Array.from({ length: CLIENTS }, () => site.gateway.client({ database: 'orders', password: token })))
+      let stop = false
+      const work = clients.map((client, who) => load(client, who, () => stop))
+      await sleep(50 + random() * 400)
+      const group = [site.gateway.child.pid!, ...descendants(site.gateway.child.pid!).filter((pid) => !/bin\/postgres|postgres:/.test(commandOf(pid)))]
+      for (const pid of run % 2 === 0 ? group : group.reverse()) try { process.kill(pid, 'SIGKILL') } catch { /* gone */ }
+      stop = true
+      await Promise.all(work)
+      await until('all are gone', () => group.every((pid) => !alive(pid)))
+      await sleep(100)
+      for (const client of clients) (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+      const found = verify(site)
+      assert.deepEqual(found.bad, [], `run ${run}`)
+      unsealed += found.unsealed.length
+      await site.restart('kill')
+    }
+    const log = readFileSync(site.server.log, 'latin1')
+    for (const [mark] of log.matchAll(/\bm\d+x\b/g)) marks.add(mark)
+    const { texts } = askedTexts(site)
+    const recorded = new Set([...texts.matchAll(/\bm\d+x/g)].map(([mark]) => mark))
+    const missing = [...marks].filter((mark) => !recorded.has(mark))
+    console.log(JSON.stringify({ test: 'kill', n: KILLS, bar: 0, measured: missing.length, statements: marks.size, recorded: recorded.size, unsealed, pass: missing.length === 0 }))
+    assert.ok(marks.size > KILLS, `${marks.size} statements ran`)
+    assert.deepEqual(missing, [])
+    const heads = readFileSync(join(site.gateway.data, 'recordings', 'heads.jsonl'), 'utf8')
+    assert.match(heads, /"kind":"crash"/)
+    const found = verify(site)
+    assert.equal(found.ok, true, JSON.stringify(found.bad.slice(0, 3)))
+  })
+
+  test('a password, tokens and masked values are in no log, record, error, answer of the API, argument or environment', async () => {
+    const audit = await site.token('aud@example.com', 'audit,platform,leads')
+    const token = await site.token('sec@example.com', 'agents')
+    const client = await site.gateway.client({ database: 'orders', password: token })
+    const seen: string[] = []
+    client.on('notice', (notice) => seen.push(JSON.stringify(notice)))
+    const attempt = async (text: string, values?: unknown[]) => { try { seen.push(JSON.stringify((await client.query(text, values)).rows)) } catch (error) { seen.push(JSON.stringify({ ...(error as object), message: (error as Error).message })) } }
+    const known = SSN(17)
+    await attempt('SELECT * FROM customers WHERE id BETWEEN 10 AND 20')
+    await attempt('SELECT id FROM customers WHERE ssn = $1', [known])
+    await attempt(`SELECT id FROM customers WHERE ssn = '${SSN(18)}'`)
+    await attempt(`UPDATE customers SET ssn = '${SSN(19)}' WHERE id = 19`)
+    await attempt('INSERT INTO customers (id, name, ssn) SELECT 19, name, ssn FROM customers WHERE id = 19')
+    await attempt(`INSERT INTO customers (id, name, ssn) VALUES (19, 'x', '${SSN(20)}')`)
+    await attempt('SELECT ssn::int FROM customers WHERE id = 21')
+    await attempt("SELECT pg_read_file('pg_hba.conf')")
+    await attempt('SELECT * FROM pg_authid')
+    await attempt("ALTER ROLE gw PASSWORD 'x'")
+    await attempt('DELETE FROM customers WHERE ssn = $1', [SSN(22)]).catch(() => {})
+    await client.end()
+    await refusalOf(site.gateway.client({ database: 'orders', password: `${token}x` }))
+    await refusalOf(site.gateway.client({ database: 'orders', password: CANARY }))
+    const answers: string[] = []
+    for (const path of ['/api/sessions', '/api/reviews', '/api/resources', '/api/policies', '/api/tokens?all=true', '/api/whoami', '/api/gateway', '/metrics', '/api/audit/events', '/health', '/ready', '/api/openapi.json']) answers.push((await site.api(audit, 'GET', path)).text)
+    for (const { session } of (await site.api(audit, 'GET', '/api/sessions?subject=sec@example.com')).json<{ session: string }[]>()) for (const kind of ['events', 'replay', 'export']) answers.push((await site.api(audit, 'GET', `/api/sessions/${session}/${kind}`)).text)
+    await sleep(500)
+    const { texts } = askedTexts(site)
+    const pids = [site.gateway.child.pid!, ...descendants(site.gateway.child.pid!)]
+    const records = filesBelow(join(site.gateway.data, 'recordings')).concat(filesBelow(join(site.data, 'heads'))).map((file) => readFileSync(file, 'latin1')).join('\n')
+    const events = [...new RecordReader(join(site.gateway.data, 'recordings')).events()].map((e) => Buffer.isBuffer(e.body) ? e.body.toString('latin1') : JSON.stringify(e.body)).join('\n')
+    const places: Record<string, string> = {
+      'the log': site.gateway.log(), 'the record': records, 'the events': events + texts, 'the API': answers.join('\n'), 'what the client got': seen.join('\n'),
+      arguments: pids.map(commandOf).join('\n'), 'the environment of a child': pids.slice(1).map(environOf).join('\n'),
+    }
+    const signature = token.split('.')[2]!
+    const hidden = Array.from({ length: 4_999 }, (_, i) => SSN(i + 1))
+    for (const [place, text] of Object.entries(places)) {
+      assert.ok(!text.includes(CANARY), `the password is in ${place}`)
+      assert.ok(!text.includes(signature), `a token is in ${place}`)
+      const found = (text.match(/\b5\d\d-\d\d-\d{4}\b/g) ?? []).filter((v) => hidden.includes(v))
+      assert.deepEqual(found, [], `masked values are in ${place}: ${found.map((v) => text.slice(Math.max(0, text.indexOf(v) - 300), text.indexOf(v) + 60)).join('\n')}`)
+    }
+  })
+
+  test('a record whose time is over is deleted, signed, and still verifies', { timeout: 60_000 }, async () => {
+    site.edit((text) => text.replace('    credential: { username: gw', '    retain: 5s\n    credential: { username: gw'))
+    const before = filesBelow(join(site.gateway.data, 'recordings', 'orders')).length
+    await site.restart()
+    site.edit((text) => text.replace('    credential: { username: gw', '    retain: 5s\n    credential: { username: gw'))
+    await until('segments go', () => filesBelow(join(site.gateway.data, 'recordings', 'orders')).length < before, 20_000)
+    assert.match(readFileSync(join(site.gateway.data, 'recordings', 'heads.jsonl'), 'utf8'), /"kind":"retired"/)
+    const found = verify(site)
+    assert.equal(found.ok, true, JSON.stringify(found.bad.slice(0, 3)))
+  })
+})
+
+describe('a disk that is full', () => {
+  const folder = '/tmp/sluice-full-disk'
+  let mounted = false
+  before(() => {
+    try { mkdirSync(folder, { recursive: true }); execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=640m', 'tmpfs', folder], { stdio: 'ignore' }); mounted = true } catch { rmSync(folder, { recursive: true, force: true }) }
+  })
+  after(() => { if (mounted) execFileSync('umount', [folder]); rmSync(folder, { recursive: true, force: true }) })
+
+  test('means refusal with a clear error, and recovery by itself', { timeout: 90_000 }, async (t) => {
+    if (!mounted) { t.skip('a file system of its own needs root'); return }
+    const site = await startSite({ recordings: folder, storeBeside: true })
+    try {
+      const client = await site.connect('full@example.com', 'agents')
+      assert.equal((await client.query('SELECT 1 AS one')).rows[0].one, 1)
+      writeFileSync(join(folder, 'ballast'), Buffer.alloc(300 * 1024 * 1024))
+      const refused = await until('it is refused', async () => { try { await client.query('SELECT 1'); return null } catch (error) { return error as { code: string; message: string; detail?: string } } })
+      assert.match(`${refused.message} ${refused.detail}`, /record|disk|space/)
+      const login = await refusalOf(site.connect('new@example.com', 'agents'))
+      assert.equal(login.code, '58030')
+      rmSync(join(folder, 'ballast'))
+      await until('it goes on by itself', async () => { try { return (await client.query('SELECT 1 AS one')).rows[0].one === 1 } catch { return false } })
+      await (await site.connect('new@example.com', 'agents')).end()
+      await client.end()
+    } finally { await site.stop() }
+  })
+})

@@ -21,10 +21,10 @@ const REFUSED = /ERROR: {2}42501: refused by Sluice: rule "agents\/no-ddl"/
 /** The server knows the session under a name with its identity, and speaks UTF8 to it. */
 const OWN_SETTINGS = /^(application_name|client_encoding)\|/
 
-/** Every describing command, with and without a name. Those psql 15 can't do on a newer server fail the same way on both sides. */
+/** Every describing command, with and without a name, but \\dRs: subscriptions hold credentials. Those psql 15 can't do on a newer server fail the same way on both sides. */
 const DESCRIBING = `\\d \\d+ \\dS \\d\\ customers \\d+\\ customers \\d\\ orders \\d+\\ orders \\d+\\ paid_orders \\d\\ orders_customer \\d\\ jottings_id_seq \\d\\ nothing
   \\l \\l+ \\dt \\dt+ \\di+ \\dv+ \\ds+ \\dm \\dE \\dn+ \\df \\df+ \\df\\ label \\sf\\ label \\sv\\ paid_orders \\sf+\\ label \\du+ \\dg \\dp \\z\\ customers \\ddp \\dT+ \\dT\\ mood \\dD \\dx \\dx+
-  \\da\\ sum \\db \\dc\\ utf8* \\dC\\ text \\dd \\dew \\deu \\des \\det \\dF+ \\dFd \\dFp \\dFt \\dl \\dL+ \\dA+ \\dAc \\dAf \\dAo\\ btree \\dAp\\ btree \\dO\\ C \\do\\ + \\dP+ \\dRp+ \\dRs+ \\dX \\dy \\drds \\dconfig
+  \\da\\ sum \\db \\dc\\ utf8* \\dC\\ text \\dd \\dew \\deu \\des \\det \\dF+ \\dFd \\dFp \\dFt \\dl \\dL+ \\dA+ \\dAc \\dAf \\dAo\\ btree \\dAp\\ btree \\dO\\ C \\do\\ + \\dP+ \\dRp+ \\dX \\dy \\drds \\dconfig
   \\dconfig+\\ work_mem \\lo_list \\encoding`.split(/\s+(?=\\d|\\l|\\s|\\z|\\e)/).map((command) => command.trim().replaceAll('\\ ', ' '))
 
 test('the \\d family shows through the gateway what it shows without', async () => {
@@ -177,4 +177,14 @@ test('LISTEN, NOTIFY and \\watch', async () => {
     const watched = await run('timeout', ['2', 'psql', '-X', '-At', '-c', 'SELECT 1'.concat(' '), '-f', '-'], { input: 'SELECT id, ssn FROM customers WHERE id = 1 \\watch 0.2\n', env: environment(stage, shop, 'agents') })
     assert.ok(watched.out.split('1|[hidden]').length > 3, watched.out)
   })
+})
+
+test('settings of libpq\'s environment reach the server; those that would change whom it takes the session for end the login', async () => {
+  const shop = stage.shops[0]!
+  const shown = (env: Record<string, string>, what: string) => psql(shop, `SHOW ${what};\n`, { env })
+  assert.equal((await shown({ PGTZ: 'Europe/Berlin' }, 'timezone')).out, 'Europe/Berlin\n')
+  assert.equal((await shown({ PGOPTIONS: '-c statement_timeout=5s -c search_path=public' }, 'statement_timeout')).out, '5s\n')
+  assert.equal((await shown({ PGTARGETSESSIONATTRS: 'read-write' }, 'transaction_read_only')).out, 'off\n')
+  assert.match((await shown({ PGOPTIONS: '-c role=gwsuper' }, 'role')).err, /FATAL: .*"role" is not taken/)
+  assert.match((await shown({ PGCLIENTENCODING: 'LATIN1' }, 'client_encoding')).err, /FATAL: .*UTF8/)
 })

@@ -15,6 +15,8 @@ const MAY_BE_OPEN = new Set(['aggregate', 'lineage', 'encoding', 'derived-storag
 /** In full on one version; what depends on the server's version on the others. `SLUICE_CORPUS=all` runs all on all. */
 const WHOLE: readonly Version[] = process.env.SLUICE_CORPUS === 'all' ? [14, 15, 16, 17, 18] : [15]
 const OTHERS = /startup|framing|benign|replication|function-call|extended/
+/** psql's questions to a server of 15 name a catalog that 14 does not have. */
+const NOT_ON: Readonly<Record<number, ReadonlySet<string>>> = { 14: new Set(['pg-benign-02']) }
 /** Servers side by side: most of the time is waiting, to see that an answer is held. */
 const SHARDS = 3
 /** Silence after which the runner counts a statement as held. */
@@ -47,7 +49,7 @@ test('only cases of categories that may wait are open, each with a reason', () =
 
 describe('the corpus through a gateway', () => {
   for (const version of [14, 15, 16, 17, 18] as const) {
-    const list = cases.filter((c) => (only === null || only.test(c.id)) && (WHOLE.includes(version) || (OTHERS.test(c.category) && process.env.SLUICE_CORPUS !== '15')))
+    const list = cases.filter((c) => NOT_ON[version]?.has(c.id) !== true && (only === null || only.test(c.id)) && (WHOLE.includes(version) || (OTHERS.test(c.category) && process.env.SLUICE_CORPUS !== '15')))
     if (list.length === 0) continue
     test(`${list.length} cases come out as they must on PostgreSQL ${version}`, async () => {
       const started = Date.now()

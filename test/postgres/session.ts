@@ -106,7 +106,8 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   return {
     client, session, relay, codec, reader, tap, record, waiting, failures, over, upstream,
     repolicy(policies) { session.regrant(grantOf(policies)) },
-    async end() { client.stream.destroy(); await over; upstream.socket.destroy() },
+    // A pair does not tell its other half of a destroy that it has not read up to; a socket does.
+    async end() { client.stream.destroy(); far.destroy(); await over; upstream.socket.destroy() },
   }
 }
 /** The socket itself, with what is written to it copied aside. */

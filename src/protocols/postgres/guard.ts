@@ -11,7 +11,8 @@ export interface RowShape {
   /** The description as it came: the same bytes have the same masks. */
   readonly source: Buffer
   readonly formats: readonly number[]
-  readonly judged: Judged | null
+  /** Of the text it answers: another reading has other masks. */
+  readonly parts: Judged['parts'] | null
   readonly masks: readonly (CellMask | null)[]
   readonly masking: boolean
   /** What the client gets in its place, when it differs. */
@@ -42,12 +43,16 @@ export class Guard {
   readonly #told: ReadonlyMap<string, () => string>
   constructor(hiding: Hiding, told: ReadonlyMap<string, () => string>) { this.#hiding = hiding; this.#told = told }
 
+  #last: RowShape | null = null
   get inspects(): boolean { return this.#hiding.active }
 
   shape(input: Buffer, at: number, to: number, judged: Judged | null, formats: readonly number[], known: RowShape | null): RowShape {
-    if (known !== null && known.judged === judged && known.source.length === to - at && sameFormats(known.formats, formats) && input.compare(known.source, 0, known.source.length, at, to) === 0) return known
+    if (!this.#hiding.active && (judged === null || judged.origins.length === 0)) return UNSEEN
+    // Texts of one shape share their parts; a change of catalog or policy makes new ones, and with them new masks.
+    const parts = judged?.parts ?? null
+    const kept = known ?? this.#last
+    if (kept !== null && parts !== null && kept.parts === parts && kept.source.length === to - at && sameFormats(kept.formats, formats) && input.compare(kept.source, 0, kept.source.length, at, to) === 0) return kept
     const source = Buffer.from(input.subarray(at, to))
-    if (!this.#hiding.active) return { source, formats, judged, masks: NONE, masking: false, description: null }
     const masks: (CellMask | null)[] = []
     let p = at + 7
     for (let i = 0, count = u16(input, at + 5); i < count; i++) {
@@ -58,7 +63,7 @@ export class Guard {
       const format = formats.length === 1 ? formats[0]! : formats[i] ?? u16(input, end + 17)
       masks.push(this.#hiding.field({ name, table: u32(input, end + 1), column: u16(input, end + 5), type: u32(input, end + 7), typmod: i32(input, end + 13), format }, judged))
     }
-    return { source, formats, judged, masks, masking: masks.some((mask) => mask !== null), description: withOrigins(this.#hiding.description(source) ?? source, judged, source) }
+    return this.#last = { source, formats, parts, masks, masking: masks.some((mask) => mask !== null), description: withOrigins(this.#hiding.description(source) ?? source, judged, source) }
   }
 
   /** One DataRow, spliced: what is not masked is copied, never decoded. */
@@ -91,7 +96,7 @@ export class Guard {
     const formats: number[] = []
     for (let i = 0, count = u16(input, at + 6); i < count && at + 10 + i * 2 <= to; i++) formats.push(u16(input, at + 8 + i * 2))
     const copy = this.#hiding.active ? this.#hiding.copy(input[at + 5]!, formats, judged) : null
-    return { source: NOTHING, formats, judged, masks: NONE, masking: copy !== null, description: null, copy }
+    return { source: NOTHING, formats, parts: null, masks: NONE, masking: copy !== null, description: null, copy }
   }
   copyRow(shape: RowShape, input: Buffer, at: number, to: number, out: Scratch): void {
     const head = out.length
@@ -171,6 +176,8 @@ function withOrigins(description: Buffer, judged: Judged | null, source: Buffer)
 }
 const NONE: readonly (CellMask | null)[] = []
 const NOTHING = Buffer.alloc(0)
+/** Nothing can be hidden in this session: descriptions are not read. */
+const UNSEEN: RowShape = { source: NOTHING, formats: [], parts: null, masks: NONE, masking: false, description: null }
 function sameFormats(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false

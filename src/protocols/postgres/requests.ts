@@ -284,9 +284,9 @@ export class Requests {
   /** Rows are masked by their description, and drivers ask for it once per statement or never: what is not known is asked here. */
   #knowShape(portal: Portal, judged: Judged, out: Scratch): void {
     const { prepared } = portal
-    if (!this.#guard.inspects || prepared.rowless === judged || portal.shape?.judged === judged) return
+    if (!this.#guard.inspects || prepared.rowless === judged || portal.shape?.parts === judged.parts) return
     // A portal's plan is fixed; a prepared statement's may be made anew when its judgement is.
-    const known = portal.shape ?? (prepared.shape?.judged === judged ? prepared.shape : null)
+    const known = portal.shape ?? (prepared.shape?.parts === judged.parts ? prepared.shape : null)
     if (known !== null) portal.shape = prepared.shape = this.#guard.shape(known.source, 0, known.source.length, judged, portal.formats, known)
     else if (!portal.described) {
       frames.writeDescribe(out, 'P', portal.name)

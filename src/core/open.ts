@@ -51,7 +51,7 @@ export class LiveSession implements Session {
   readonly #p: SessionParts
   readonly #abort = new AbortController()
   readonly #judged = new WeakMap<Statement['effects'], { readonly judgement: Judgement; readonly under: number }>()
-  readonly #effects = new WeakMap<Statement['effects'], string>()
+  readonly #effects = new WeakMap<Statement['effects'], { readonly json: string; readonly writes: boolean }>()
   #grant: Grant
   #runs = 0
   #sync = false
@@ -168,9 +168,10 @@ export class LiveSession implements Session {
     this.counts.statements++
     const changed = masking?.kind === 'rewritten'
     const via = review?.kind === 'approved' ? `,"review":${JSON.stringify({ id: review.id, by: review.by })}` : ''
-    const sent = changed ? `,"sent":${JSON.stringify(this.#p.redact(masking.shown))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
-    this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${JSON.stringify(judgement.rule)}${via}${sent}`)
-    if (statement.effects.some((e) => e.access === 'write' || e.access === 'admin')) this.#sync = true
+    // What is sent for a prepared statement stands in the record of its Parse.
+    const sent = changed && ask.prepared === 0 ? `,"sent":${JSON.stringify(this.#p.redact(masking.shown))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
+    this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${this.#ruleOf(judgement)}${via}${sent}`)
+    if (this.#effectsOf(statement).writes) this.#sync = true
     const plan = (ask.within as Run | null) ?? this.#plan(ask, run, limits)
     if (changed) return { kind: 'modify', run, plan, text: masking.text, rule: masking.rules[0] ?? judgement.rule }
     return { kind: 'allow', run, plan }
@@ -206,13 +207,22 @@ export class LiveSession implements Session {
     this.#p.record.append('asked', `{"run":${run},"phase":"${ask.phase}",${what}${parameters},${verdict},"policy":"${this.#grant.version.slice(0, 16)}"}`)
   }
   #what(statement: Statement): string {
-    let effects = this.#effects.get(statement.effects)
-    if (effects === undefined) { effects = JSON.stringify(statement.effects); this.#effects.set(statement.effects, effects) }
     const shown = this.#p.redact(statement.shown)
     // Where the text had to be changed to be kept, a keyed hash names the exact bytes; a plain one could be searched.
     const hash = shown === statement.text ? '' : `,"textHash":"${this.#p.ports.keyedHash(statement.text)}"`
-    return `"text":${JSON.stringify(shown)}${hash},"effects":${effects}`
+    return `"text":${JSON.stringify(shown)}${hash},"effects":${this.#effectsOf(statement).json}`
   }
+  #effectsOf({ effects }: Statement): { readonly json: string; readonly writes: boolean } {
+    let known = this.#effects.get(effects)
+    if (known === undefined) { known = { json: JSON.stringify(effects), writes: effects.some((e) => e.access === 'write' || e.access === 'admin') }; this.#effects.set(effects, known) }
+    return known
+  }
+  #ruleOf(judgement: Judgement): string {
+    if (judgement !== this.#ruleFor) { this.#ruleFor = judgement; this.#rule = JSON.stringify(judgement.rule) }
+    return this.#rule
+  }
+  #ruleFor: Judgement | null = null
+  #rule = ''
   /** Parameters of a statement that touches masked columns are named by type, length and keyed hash. */
   #parameters(ask: Ask): readonly string[] {
     const list = ask.parameters ?? []
@@ -331,7 +341,7 @@ export class LiveSession implements Session {
   behind(): Promise<void> | null { return this.#p.record.behind ? this.#p.record.caughtUp() : null }
   gave(run: number, bytes: Buffer, start: number, end: number): void {
     this.counts.bytes += end - start
-    this.#quietly(() => { this.#p.record.answer(run, bytes, start, end) })
+    try { this.#p.record.answer(run, bytes, start, end) } catch (error) { this.#unrecorded(error) }
   }
   saw(plan: Plan, what: Seen): void {
     const run = plan as Run
@@ -343,7 +353,7 @@ export class LiveSession implements Session {
       run.accounts.length = 0
     }
     const more = what.kind === 'executed' ? `,"tag":${JSON.stringify(what.tag)}` : what.kind === 'failed' ? `,"code":${JSON.stringify(what.code)}` : what.kind === 'ended' ? `,"rule":${JSON.stringify(what.rule)}` : what.kind === 'unknown' ? `,"why":${JSON.stringify(what.why)}` : ''
-    this.#quietly(() => { this.#p.record.append('ended', `{"run":${run.run},"outcome":"${what.kind}","rows":${run.rows},"bytes":${run.bytes}${more}}`) })
+    try { this.#p.record.append('ended', `{"run":${run.run},"outcome":"${what.kind}","rows":${run.rows},"bytes":${run.bytes}${more}}`) } catch (error) { this.#unrecorded(error) }
   }
   /** What a run did not use, of the youngest lease first. */
   #giveBack(account: BudgetAccount, leases: readonly Lease[], used: number): void {
@@ -357,7 +367,8 @@ export class LiveSession implements Session {
   }
   note(what: string, facts: Readonly<Record<string, unknown>>): void { this.#quietly(() => { this.#p.record.append('note', JSON.stringify({ what, ...facts })) }) }
   /** Answers are recorded behind the path: when that fails, the next request is refused. */
-  #quietly(step: () => void): void { try { step() } catch (error) { if (!(error instanceof RecordFailed)) throw error; this.end(error.message) } }
+  #quietly(step: () => void): void { try { step() } catch (error) { this.#unrecorded(error) } }
+  #unrecorded(error: unknown): void { if (!(error instanceof RecordFailed)) throw error; this.end(error.message) }
 
   close(why: string): void {
     if (this.#closed) return

@@ -59,6 +59,13 @@ class Rest {
 }
 const EMPTY = Buffer.alloc(0)
 
+/** Empties a scratch. One on loan to a socket is replaced, by one of the size that was needed; one that has grown is given back once little is needed. */
+function renew(scratch: Scratch, loaned: boolean): void {
+  const { length, bytes } = scratch
+  if (loaned || bytes.length > SCRATCH_KEPT_BYTES || (bytes.length > SCRATCH_BYTES * 8 && length < SCRATCH_BYTES)) scratch.bytes = Buffer.allocUnsafeSlow(Math.min(SCRATCH_KEPT_BYTES, Math.max(SCRATCH_BYTES, length)))
+  scratch.reset()
+}
+
 export class Relay implements Answers {
   readonly out = new Scratch(SCRATCH_BYTES)
   readonly #o: RelayOptions
@@ -220,8 +227,7 @@ export class Relay implements Answers {
     const out = this.#upstream
     const flowing = server.write(out.view())
     // What the socket could not take at once is on loan to it: take a new buffer instead of waiting for it.
-    if (server.writableLength > 0 || out.bytes.length > SCRATCH_KEPT_BYTES) out.bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
-    out.reset()
+    renew(out, server.writableLength > 0)
     if (flowing) return
     this.#writeDue = true
     client.pause()
@@ -327,8 +333,7 @@ export class Relay implements Answers {
     const flowing = client.write(bytes)
     if (client.writableLength > 0) this.#loaned = true
     if (this.out.length > 0) {
-      if (client.writableLength > 0 || this.out.bytes.length > SCRATCH_KEPT_BYTES) this.out.bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
-      this.out.reset()
+      renew(this.out, client.writableLength > 0)
     }
     this.#sendNotices()
     if (!flowing) this.#stopServer()

@@ -20,18 +20,19 @@ const NOT_ON: Readonly<Record<number, ReadonlySet<string>>> = { 14: new Set(['pg
 /** Servers side by side: most of the time is waiting, to see that an answer is held. */
 const SHARDS = 3
 /** Silence after which the runner counts a statement as held. */
+const PATIENT_SECONDS = 10
 const HOLD_SECONDS = Number(process.env.SLUICE_HOLD ?? 3)
 /** The runner calls these `allowed` whatever a gateway does, for the client is gone before any answer: their effect is what counts. */
 const BY_EFFECT = new Set(['pg-framing-30'])
 const only = process.env.SLUICE_ONLY === undefined ? null : new RegExp(process.env.SLUICE_ONLY)
 
-async function shard(version: Version, list: readonly Case[]): Promise<CorpusResult[]> {
+async function shard(version: Version, list: readonly Case[], holdSeconds = HOLD_SECONDS): Promise<CorpusResult[]> {
   if (list.length === 0) return []
   const [server, issuer] = await Promise.all([startCorpusServer(version), startIssuer()])
   try {
     const gateway = await startTestGateway(corpusYaml('sluice.yaml', { 'http://127.0.0.1:8999': issuer.url, '127.0.0.1:55991': `127.0.0.1:${server.port}` }), { workers: 2 })
     try {
-      const { results } = await runCorpus('run_pg.py', ['gateway', `${CORPUS}pg.jsonl`, '--target', `127.0.0.1:${gateway.port}`, '--issuer', issuer.url, '--hold', String(HOLD_SECONDS), '--only', `^(${list.map((c) => c.id).join('|')})$`], { PGPORT: String(server.port) })
+      const { results } = await runCorpus('run_pg.py', ['gateway', `${CORPUS}pg.jsonl`, '--target', `127.0.0.1:${gateway.port}`, '--issuer', issuer.url, '--hold', String(holdSeconds), '--only', `^(${list.map((c) => c.id).join('|')})$`], { PGPORT: String(server.port) })
       assert.doesNotMatch(gateway.log(), /uncaught|a session failed|INTERNAL/, 'the gateway had errors of its own')
       return results
     } catch (error) { throw new Error(`${error instanceof Error ? error.message : String(error)}\nthe gateway's log ends:\n${gateway.log().slice(-3_000)}`) } finally { await gateway.stop() }
@@ -53,7 +54,11 @@ describe('the corpus through a gateway', () => {
     if (list.length === 0) continue
     test(`${list.length} cases come out as they must on PostgreSQL ${version}`, async () => {
       const started = Date.now()
-      const results = await runAll(version, list)
+      const first = await runAll(version, list)
+      // What a busy machine held up looks like a review to the runner: asked again alone, with more patience.
+      const slow = new Set(first.filter((r) => r.ok !== true && r.got === 'approval').map((r) => r.id))
+      const again = await shard(version, list.filter((c) => slow.has(c.id)), PATIENT_SECONDS)
+      const results = first.map((r) => again.find((a) => a.id === r.id) ?? r)
       console.log(JSON.stringify({ test: 'corpus', version, n: results.length, passed: results.filter((r) => r.ok).length, seconds: Math.round((Date.now() - started) / 1000) }))
       assert.equal(results.length, list.length)
       const failed = results.filter((r) => r.ok !== true && OPEN[r.id] === undefined && !(BY_EFFECT.has(r.id) && (r.problems ?? []).every((p) => p.startsWith('outcome allowed')))).map((r) => `${r.id}: expected ${r.expect}, got ${String(r.got)}: ${(r.problems ?? []).join('; ')}`)

@@ -13,7 +13,7 @@ import { ConfigErrors, ConfigInvalid } from './core/errors.ts'
 import type { PolicyRules } from './core/policy-rules.ts'
 import { readPolicies } from './core/policy-rules.ts'
 import type { Resource, SecretSource } from './core/resource.ts'
-import { placed, readResources } from './core/resource-rules.ts'
+import { parseResource, placed, readResources } from './core/resource-rules.ts'
 import { parseAddress } from './core/units.ts'
 
 export type Listener = (typeof LISTENERS)[number]
@@ -226,6 +226,19 @@ function findingsOf({ identity, resources, policies, source }: Parts): Finding[]
     groups: identity.issuers.length > 0 ? null : identity.people.flatMap(person => person.groups),
     placeOf: resource => source.locate(['resources', resources.indexOf(resource)]),
   })
+}
+
+/** A resource registered through the API, as the store holds it. */
+export interface StoredResource { readonly name: string; readonly body: unknown }
+/** The file's config and what the store declares beside it. The file wins over a name of its own; what can't be read is left out and named. */
+export function withStored(config: Config, stored: readonly StoredResource[]): { readonly config: Config; readonly leftOut: readonly string[] } {
+  const leftOut: string[] = []
+  const resources = [...config.resources]
+  for (const { name, body } of stored) {
+    if (resources.some(resource => resource.name === name)) { leftOut.push(`${name}: the file declares a resource of this name`); continue }
+    try { resources.push(parseResource({ ...(body as object), name }, { origin: 'store', folder: config.folder })) } catch (error) { leftOut.push(`${name}: ${error instanceof Error ? error.message : 'not readable'}`) }
+  }
+  return { config: deepFreeze({ ...config, resources }), leftOut }
 }
 
 /** Findings about a whole config, as `sluice policy check` lists them (errors never get this far). */

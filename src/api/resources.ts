@@ -48,6 +48,7 @@ export function resources(api: Api): void {
       const stored = await act(ports, caller, 'resource.put', name, { version: input.version }, () =>
         ports.store.objects.put('resource', name, input.body, input.version, caller.party),
       )
+      await ports.reload()
       return c.json(view(stored), 200)
     },
   )
@@ -57,6 +58,7 @@ export function resources(api: Api): void {
     refuseDeclaredInFile(name)
     if (!(await act(ports, c.get('caller'), 'resource.remove', name, {}, () => ports.store.objects.remove('resource', name))))
       throw new NotFound('registered resource')
+    await ports.reload()
     return c.json({ done: true as const }, 200)
   })
 

@@ -399,4 +399,5 @@ function ended(outcome: ReviewOutcome): Pick<Denied, 'message' | 'hint' | 'code'
     default: return { message: 'it was approved', hint: '', code: 'policy' }
   }
 }
-export const newSessionId = (): string => randomBytes(12).toString('base64url')
+/** Begins with a letter: what is typed behind a command must not look like an option of it. */
+export const newSessionId = (): string => `s${randomBytes(12).toString('base64url')}`

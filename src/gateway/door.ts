@@ -57,6 +57,14 @@ export class Door implements Gate {
     setInterval(() => this.#tick(Date.now()), TICK_MS).unref()
   }
   get secure(): SecureContext | null { return this.#p.secure }
+  get loginMs(): number { return this.#config.gateway.limits.loginMs }
+  #entering = 0
+  enter(): (() => void) | null {
+    const { connections, connectionsInLogin } = this.#config.gateway.limits
+    if (this.#entering >= connectionsInLogin || this.#entering + this.#open.size >= connections) return null
+    this.#entering++
+    return () => { this.#entering-- }
+  }
   get size(): number { return this.#open.size }
 
   async open(login: Login, client: { readonly address: string; readonly encrypted: boolean }): Promise<Opened> {

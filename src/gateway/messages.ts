@@ -1,4 +1,5 @@
 // What the supervisor and its processes say to one another. Secrets pass only as the answer to `credential`, for one login.
+import type { StoredResource } from '../config.ts'
 import type { StoredToken } from '../auth/authenticate.ts'
 import type { KeySet } from '../auth/key-set.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
@@ -20,6 +21,8 @@ export interface Boot {
   /** sluice.yaml as the supervisor read it: every process parses the same text. */
   readonly text: string
   readonly file: string
+  /** Resources of the store, beside the file's. */
+  readonly stored: readonly StoredResource[]
   readonly dataFolder: string
   readonly number: number
   readonly bootId: string
@@ -60,7 +63,7 @@ export interface WorkerTells {
 /** Supervisor → worker, without an answer. */
 export interface WorkerHears {
   outcome: { wait: string; outcome: ReviewOutcome }
-  reload: { text: string }
+  reload: { text: string; stored: readonly StoredResource[] }
   revoked: Revoked
   /** All in force: some may have been missed. */
   revocations: readonly Revoked[]
@@ -74,7 +77,7 @@ export interface WorkerHears {
 
 /** Web process → supervisor. */
 export interface WebAsks {
-  boot: (body: null) => { text: string; file: string; store: StoreAddress; tls: { cert: string; key: string } | null; clientSecrets: Readonly<Record<string, string | null>>; url: string; ca: string; fingerprint: string; /** PEM. */ publicKey: string }
+  boot: (body: null) => { text: string; file: string; stored: readonly StoredResource[]; store: StoreAddress; tls: { cert: string; key: string } | null; clientSecrets: Readonly<Record<string, string | null>>; url: string; ca: string; fingerprint: string; /** PEM. */ publicKey: string }
   keys: WorkerAsks['keys']
   sessions: (body: null) => readonly (SessionInfo & { counts: SessionCounts })[]
   kill: (body: { id: string | null; party: string | null; by: string }) => number
@@ -87,7 +90,7 @@ export interface WebAsks {
   health: (body: null) => string | null
 }
 export interface WebTells { ready: null }
-export interface WebHears { reload: { text: string } }
+export interface WebHears { reload: { text: string; stored: readonly StoredResource[] } }
 /** Supervisor → worker, with an answer. */
 export interface WorkerAnswers { test: (body: { name: string }) => { ok: boolean; message: string } }
 

@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KeyFetcher } from '../auth/keys.ts'
-import { type Config, parseConfig } from '../config.ts'
+import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
 import { NotAuthenticated } from '../core/errors.ts'
 import type { Budget } from '../core/policy.ts'
 import { openKeyring, writeKeyring } from '../store/keyring.ts'
@@ -88,6 +88,7 @@ class Supervisor implements Gateway {
     this.#stopStore = storage.stop
     this.#address = storage.address
     this.#store = await openStore(storage.address)
+    this.#use(this.#text, await this.#storedResources())
     const instance = await this.#store.begin()
     this.#endings.push(() => { void instance.end().catch(() => {}) })
     this.#heads = await HeadKeeper.open({ data: gateway.data, second: gateway.heads })
@@ -167,7 +168,7 @@ class Supervisor implements Gateway {
   #answers(number: number): { [K in keyof WorkerAsks]: (body: Parameters<WorkerAsks[K]>[0]) => ReturnType<WorkerAsks[K]> | Promise<ReturnType<WorkerAsks[K]>> } {
     return {
       boot: (): Boot => ({
-        text: this.#text, file: this.#file, number, bootId: this.#bootId, hashKey: this.#hashKey, revocations: this.#revocations,
+        text: this.#text, file: this.#file, stored: this.#stored, number, bootId: this.#bootId, hashKey: this.#hashKey, revocations: this.#revocations,
         tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key }, dataFolder: this.config.gateway.data,
       }),
       keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
@@ -269,7 +270,7 @@ class Supervisor implements Gateway {
     await new Promise<void>((ready, failed) => {
       const bus = new Bus<object, WebHears, WebAsks, WebTells>(child, {
         boot: async () => ({
-          text: this.#text, file: this.#file, store: this.#storeAddress(), tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key },
+          text: this.#text, file: this.#file, stored: this.#stored, store: this.#storeAddress(), tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key },
           clientSecrets: Object.fromEntries(await Promise.all(this.config.identity.issuers.map(async (i) => [i.name, await resolveSecret(i.clientSecret, this.#store.secrets, this.#keyring).catch(() => null)] as const))),
           url: this.webUrl(), ca: this.#certificates?.ca ?? '', fingerprint: this.fingerprint ?? '', publicKey: this.#heads.publicKey.export({ type: 'spki', format: 'pem' }) as string,
         }),
@@ -314,15 +315,24 @@ class Supervisor implements Gateway {
   async reload(): Promise<void> {
     try {
       const text = readFileSync(this.#file, 'utf8')
-      if (text === this.#text) return
-      const config = parseConfig(text, this.#file, process.env)
-      this.#text = text
-      this.config = config
-      this.#keys.keep(config.identity.issuers.map((i) => i.issuer))
-      for (const { bus } of this.#hands) bus.tell('reload', { text })
-      this.#web?.bus.tell('reload', { text })
+      const stored = await this.#storedResources()
+      if (text === this.#text && JSON.stringify(stored) === JSON.stringify(this.#stored)) return
+      this.#use(text, stored)
+      this.#keys.keep(this.config.identity.issuers.map((i) => i.issuer))
+      for (const { bus } of this.#hands) bus.tell('reload', { text, stored })
+      this.#web?.bus.tell('reload', { text, stored })
       log.info('the configuration was reloaded')
     } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'the changed configuration has an error: the one before stays in force') }
+  }
+  #stored: readonly StoredResource[] = []
+  async #storedResources(): Promise<readonly StoredResource[]> { return (await this.#store.objects.list('resource')).map(({ name, body }) => ({ name, body })) }
+  /** Throws ConfigErrors and changes nothing when the text is wrong. */
+  #use(text: string, stored: readonly StoredResource[]): void {
+    const { config, leftOut } = withStored(parseConfig(text, this.#file, process.env), stored)
+    for (const why of leftOut) log.warn({ why }, 'a registered resource is left out')
+    this.#text = text
+    this.#stored = stored
+    this.config = config
   }
 
   stop(): Promise<void> { this.#stopping ??= this.#end(); return this.#stopping }

@@ -9,7 +9,7 @@ import type { ApiPorts } from '../api/ports.ts'
 import type { Grant as GrantView, LiveSession as LiveView, RecordEvent, Verification } from '../api/schema.ts'
 import { Authenticator } from '../auth/authenticate.ts'
 import { KeyCache } from '../auth/key-cache.ts'
-import { type Config, parseConfig } from '../config.ts'
+import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
 import { checkPolicyText } from '../core/check.ts'
 import { compilePolicies } from '../core/compile.ts'
 import { ConfigErrors, NoSuchResource, NotAuthenticated } from '../core/errors.ts'
@@ -29,12 +29,12 @@ import { statementOf } from './offline.ts'
 async function main(): Promise<void> {
   let config: Config
   let policies: ReturnType<typeof compilePolicies>
-  const use = (text: string, file: string) => { config = parseConfig(text, file, process.env); policies = compilePolicies(config.policies, { detector: requestDetector }) }
+  const use = (text: string, file: string, stored: readonly StoredResource[]) => { config = withStored(parseConfig(text, file, process.env), stored).config; policies = compilePolicies(config.policies, { detector: requestDetector }) }
   let file = ''
-  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text }) => use(text, file) })
+  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text, stored }) => use(text, file, stored) })
   const boot = await bus.ask('boot', null)
   file = boot.file
-  use(boot.text, file)
+  use(boot.text, file, boot.stored)
   const store = await openStore(boot.store, { migrate: false })
   const keys = new KeyCache((issuer, { refresh }) => bus.ask('keys', { issuer, refresh }))
   const authenticator = new Authenticator({

@@ -8,7 +8,7 @@ import { Authenticator } from '../auth/authenticate.ts'
 import { Leases } from './leases.ts'
 import { issuersOf } from './issuers.ts'
 import { KeyCache } from '../auth/key-cache.ts'
-import { type Config, parseConfig } from '../config.ts'
+import { type Config, parseConfig, withStored } from '../config.ts'
 import { compilePolicies } from '../core/compile.ts'
 import type { PolicySet } from '../core/policy.ts'
 import type { ReviewOutcome, SessionPorts } from '../core/ports.ts'
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
     },
   }, {
     outcome: ({ wait, outcome }) => { waits.get(wait)?.(outcome); waits.delete(wait) },
-    reload: ({ text }) => { config = parseConfig(text, boot!.file, process.env); door?.reload(config, policiesOf(config)) },
+    reload: ({ text, stored }) => { config = withStored(parseConfig(text, boot!.file, process.env), stored).config; door?.reload(config, policiesOf(config)) },
     revoked: (revoked) => door?.revoke(revoked),
     revocations: (all) => door?.revokeAll(all),
     kill: ({ id, why }) => door?.kill(id, why),
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     drain: ({ withinMs }) => { void drain(withinMs) },
   })
   boot = await bus.ask('boot', null)
-  config = parseConfig(boot.text, boot.file, process.env)
+  config = withStored(parseConfig(boot.text, boot.file, process.env), boot.stored).config
   const keyedHash = hasher(boot.hashKey)
   const recorder = openRecorder({
     folder: join(boot.dataFolder, 'recordings'), writer: `${boot.bootId}-${boot.number}-${randomBytes(3).toString('hex')}`, onHead: (head) => bus.tell('head', head),
@@ -66,6 +66,7 @@ async function main(): Promise<void> {
     moved: (moved) => bus.tell('catalog', moved),
   }, config, policiesOf(config), boot.revocations)
   for (const protocol of protocols) {
+    protocol.limit(config.gateway.limits)
     const listen = (config.gateway.listen as Record<string, { host: string; port: number } | undefined>)[protocol.name]
     if (listen === undefined) continue
     const server = createServer({ noDelay: true, pauseOnConnect: false }, (client) => { serve(protocol, client, door!) })

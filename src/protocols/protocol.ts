@@ -36,6 +36,10 @@ export interface Opened {
   state: () => string
 }
 export interface Gate {
+  /** How long a login may take, from accept to password. */
+  readonly loginMs: number
+  /** A connection begins: null when too many are in their login already, else what to call when its login is over. */
+  enter(): (() => void) | null
   readonly secure: SecureContext | null
   /** The one authorization flow: throttle, identity, resource rule, credential class, record "opened". Throws a SluiceError with words for the client. */
   open(login: Login, client: { readonly address: string; readonly encrypted: boolean }): Promise<Opened>
@@ -50,6 +54,8 @@ export interface Protocol {
   readonly name: string
   /** Dials, logs in and leaves; the message is for an admin and holds no credential. */
   test(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<{ readonly ok: boolean; readonly message: string }>
+  /** Limits of the gateway's configuration, once, before the first connection. */
+  limit(limits: { readonly messageBytesMax: number; readonly statementBytesMax: number }): void
   /** Another worker saw the catalog of a resource change. */
   moved?(moved: { readonly resource: string; readonly database: string }): void
   /** Serves one client from its first byte to its last; never throws. */

@@ -55,7 +55,7 @@ export class Reviews {
            reviewer_groups, reviewer_users, within_ms, created_ms, expires_ms)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, n, n + $22::bigint FROM sluice.now_ms($23) n RETURNING *`,
         [
-          randomBytes(9).toString('base64url'),
+          `r${randomBytes(9).toString('base64url')}`,
           request.terms.wait,
           hold ? instance : null,
           request.session,

@@ -73,7 +73,7 @@ export class Tokens {
        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE (SELECT count(*) FROM sluice.tokens WHERE party = $5 AND ended_ms IS NULL AND expires_ms > $9::bigint) < $11 RETURNING *`,
       [
         hash,
-        randomBytes(9).toString('base64url'),
+        `t${randomBytes(9).toString('base64url')}`,
         kind,
         JSON.stringify({ ...identity, credentialHash: hash, expiresAtMs }),
         partyOf(identity),

@@ -5,6 +5,9 @@ import type { Scratch } from '../../wire/bytes.ts'
 
 /** Statements, parameters, copy data and rows may be this long (bytes). */
 export const MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+/** What `gateway.limits.message` says; set once, before the first connection. */
+let messageBytesMax = MESSAGE_BYTES_MAX
+export function limitMessages(bytesMax: number): void { messageBytesMax = bytesMax }
 /** Everything else a client sends, as the server itself limits it. */
 export const SMALL_MESSAGE_BYTES_MAX = 10_000
 
@@ -23,7 +26,7 @@ export function frameLength(input: Buffer, at: number, end: number, fromClient: 
   if (end - at < 5) return 0
   const length = u32(input, at + 1)
   if (length < 4) throw new Malformed(`a message of type 0x${input[at]!.toString(16)} has length ${length}, must be at least 4`)
-  const most = fromClient && !LONG.has(input[at]!) ? SMALL_MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX
+  const most = fromClient && !LONG.has(input[at]!) ? SMALL_MESSAGE_BYTES_MAX : messageBytesMax
   if (length > most) throw new Malformed(`a message of ${length} bytes exceeds the limit of ${most}`)
   return 1 + length
 }

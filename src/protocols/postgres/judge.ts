@@ -4,7 +4,7 @@ import type { Grant } from '../../core/policy.ts'
 import type { Effect, Masking, Statement } from '../../core/statement.ts'
 import type { Catalog, NameContext } from '../../sql/catalog.ts'
 import { effectsOf } from '../../sql/effects.ts'
-import { type Outcome, parse, tokens, type Tree } from '../../sql/grammar.ts'
+import { type Outcome, parse, STATEMENT_BYTES_MAX, tokens, type Tree } from '../../sql/grammar.ts'
 import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
 import type { StoredParameter } from '../../sql/mask-work.ts'
 import { isPointRead } from '../../sql/point.ts'
@@ -39,8 +39,12 @@ const SHORT_LITERAL = 3
 /** Tokens that hold a value; comments may repeat one. */
 const LITERAL = /^(SCONST|USCONST|BCONST|XCONST|ICONST|FCONST|SQL_COMMENT|C_COMMENT)$/
 
+/** What `gateway.limits.statement` says; set once, before the first connection. */
+let statementBytesMax = STATEMENT_BYTES_MAX
+export function limitStatements(bytesMax: number): void { statementBytesMax = bytesMax }
+
 export function judge(text: string, view: View): Judged | Promise<Judged> {
-  const outcome = parse(text)
+  const outcome = parse(text, statementBytesMax)
   return outcome instanceof Promise ? outcome.then((o) => judgeOutcome(text, o, view)) : judgeOutcome(text, outcome, view)
 }
 

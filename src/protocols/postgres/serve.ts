@@ -8,8 +8,10 @@ import type { Gate, Opened, Protocol } from '../protocol.ts'
 import { lookAgain, Shelf, shelfOf } from './catalogs.ts'
 import { PostgresCodec } from './codec.ts'
 import { greet, type Greeting } from './greet.ts'
+import { limitMessages } from './frames.ts'
 import { Guard } from './guard.ts'
 import { hidingOf } from './hiding.ts'
+import { limitStatements } from './judge.ts'
 import { cancelUpstream, connectUpstream, type Upstream } from './login.ts'
 import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from './messages.ts'
 import { detectPooler } from './pooler.ts'
@@ -21,10 +23,16 @@ const CANCEL_SECRET_BYTES = { 0: 4, 2: 32 } as const
 const APPLICATION_BYTES_MAX = 63
 const OWN_APPLICATION = 'sluice catalog'
 
-export const postgres: Protocol = { name: 'postgres', serve, test, moved: ({ resource }) => lookAgain(resource) }
+export const postgres: Protocol = {
+  name: 'postgres', serve, test, limit: ({ messageBytesMax, statementBytesMax }) => { limitMessages(messageBytesMax); limitStatements(statementBytesMax) },
+  moved: ({ resource }) => lookAgain(resource),
+}
 
 async function serve(client: Socket, gate: Gate): Promise<void> {
-  const greeting = await greet(client, { tls: gate.secure })
+  const leave = gate.enter()
+  if (leave === null) { client.destroy(); return }
+  const greeting = await greet(client, { tls: gate.secure, deadlineMs: gate.loginMs })
+  leave()
   switch (greeting.kind) {
     case 'cancel':
       gate.cancel(greeting.key.pid, greeting.key.secret)

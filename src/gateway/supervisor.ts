@@ -157,6 +157,7 @@ class Supervisor implements Gateway {
       if (this.#stopping !== null) return
       try {
         await recover(this.config.gateway.data, this.#heads, (writer) => writer.startsWith(`${this.#bootId}-${number}-`))
+        if (this.#stopping !== null) return
         await this.#startWorker(number)
         return
       } catch (error) { log.error({ error: String(error) }, 'a worker could not be replaced: it is tried again') }
@@ -265,7 +266,7 @@ class Supervisor implements Gateway {
 
   async #startWeb(): Promise<void> {
     const listen = this.config.gateway.listen.web
-    if (listen === undefined) return
+    if (listen === undefined || this.#stopping !== null) return
     const child = fork(fileURLToPath(new URL('./web' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)), [], { serialization: 'advanced', env: environmentFor(this.config.resources, []) })
     await new Promise<void>((ready, failed) => {
       const bus = new Bus<object, WebHears, WebAsks, WebTells>(child, {

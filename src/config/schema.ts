@@ -7,12 +7,12 @@ export const WORKERS_MAX = 256
 /** Ports of face.md, on this machine only, for those that listen without being told where. */
 export const DEFAULT_LISTEN = { web: '127.0.0.1:8443', postgres: '127.0.0.1:15432' } as const
 export const LISTENERS = ['web', 'proxy', 'postgres', 'mysql', 'mongodb', 'redis', 'amqp', 'kafka', 'nats', 'ssh'] as const
-/** Open client connections of the whole gateway. */
+/** Open client connections of a worker; beyond, new ones are closed. */
 export const CONNECTIONS_MAX = 20_000
-/** Of these, not yet logged in; the oldest make room. */
+/** Of these, not yet logged in; beyond, new ones are closed. */
 export const CONNECTIONS_IN_LOGIN_MAX = 6_000
 /** From the first byte to a proved identity. */
-export const LOGIN_MS = 30_000
+export const LOGIN_MS = 10_000
 /** What sessions get to finish when the gateway stops. */
 export const DRAIN_MS = 5_000
 export const DRAIN_MAX_MS = 8_000

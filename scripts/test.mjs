@@ -57,9 +57,10 @@ async function runFiles(files) {
   const unfinished = new Set(files)
   const ending = new AbortController()
   const timer = strict ? setTimeout(() => ending.abort(), RUN_TIMEOUT_MS - performance.now()) : undefined
-  const stream = run({ files, signal: ending.signal, concurrency: Math.max(2, availableParallelism()), timeout: TEST_TIMEOUT_MS, execArgv: ['--disable-warning=ExperimentalWarning'] })
+  const stream = run({ files, signal: ending.signal, concurrency: Math.max(2, availableParallelism()), timeout: fuzz ? Infinity : TEST_TIMEOUT_MS, execArgv: ['--disable-warning=ExperimentalWarning'] })
   stream.on('test:pass', event => count(perFile, event, true))
   stream.on('test:fail', event => count(perFile, event, false))
+  if (fuzz) stream.on('test:diagnostic', event => { if (event.file !== undefined) say(event.message) })
   stream.on('test:stderr', event => { const entry = perFile.get(event.file); if (entry !== undefined) entry.stderr = (entry.stderr + event.message).slice(-STDERR_CHARS_MAX) })
   stream.on('test:summary', event => { if (event.file !== undefined) { unfinished.delete(event.file); finished(perFile.get(event.file), event) } })
   for await (const _ of stream) { /* events are handled above */ }

@@ -22,6 +22,9 @@ export function identity(api: Api): void {
     async (c) => {
       const input = c.req.valid('json')
       const caller = c.get('caller')
+      // An address instead of the name would revoke nothing and look like a success.
+      const names = ports.facts().issuerNames
+      if ('issuer' in input && names !== undefined && !names.includes(input.issuer)) throw new NotFound(`issuer (it is named as in sluice.yaml: ${names.join(', ')})`)
       const revocation = revocationOf(input)
       const ended = await act(ports, caller, 'identity.revoke', `${revocation.kind} ${revocation.value}`, { reason: input.reason }, async () => {
         await ports.store.revocations.revoke(revocation, caller.party, input.reason)

@@ -21,6 +21,8 @@ export interface ApiFacts {
   /** `https://host:port` as people reach it; null: as the request says. */
   readonly publicUrl: string | null
   readonly issuers: readonly WebIssuer[]
+  /** Names of all issuers, those without a sign-in here too; absent: not checked. */
+  readonly issuerNames?: readonly string[]
   readonly admins: Members
   readonly auditors: Members
   readonly resources: readonly Resource[]

@@ -51,6 +51,7 @@ async function main(): Promise<void> {
     facts: () => ({
       version: version(), publicUrl: boot.url, admins: config.gateway.admins, auditors: config.gateway.auditors, resources: config.resources,
       entry: { ca: config.gateway.tls.kind === 'auto' ? boot.ca : null, postgres: config.gateway.listen.postgres ?? null },
+      issuerNames: [...config.identity.issuers.map((i) => i.name), 'sluice'],
       issuers: config.identity.issuers.flatMap((i) => (i.clientId === null ? [] : [{ name: i.name, issuer: i.issuer, clientId: i.clientId, clientSecret: boot.clientSecrets[i.name] ?? null, scopes: i.scopes }])),
     }),
     sessions: {

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import * as oidc from 'openid-client'
 import type { GatewayView } from '../api/schema.ts'
 import { type Command, CommandFailed, misused } from './command.ts'
-import { line, note } from './output.ts'
+import { inert, line, note, show } from './output.ts'
 import { findProfile, type Profile, profileName, saveProfile, type SignIn } from './profile.ts'
 import { meetGateway } from './meet.ts'
 import { credentialOf, provider } from './renew.ts'
@@ -18,7 +18,7 @@ const BROWSER_WAIT_MS = 300_000
 const LOOPBACK = '127.0.0.1'
 
 export const command: Command = {
-  usage: 'login [--gateway URL] [--issuer NAME] [--device] [--ca FILE | --fingerprint SHA256] [--profile NAME]',
+  usage: 'login [--gateway URL] [--issuer NAME] [--device] [--ca FILE | --fingerprint SHA256] [--profile NAME] [--json]',
   options: { gateway: { type: 'string' }, issuer: { type: 'string' }, device: { type: 'boolean' }, ca: { type: 'string' }, fingerprint: { type: 'string' } },
   async run(given) {
     if (given.words.length > 0) throw misused(command)
@@ -33,7 +33,7 @@ export const command: Command = {
     const profile: Profile = { gateway: address, ca, postgres: listenerOf(view, address), issuer, ...credential }
     const who = await readJson<{ subject: string }>(await send(profile, 'GET', '/api/whoami'), profile)
     saveProfile(name, profile)
-    line(`signed in as ${who.subject}${name === 'default' ? '' : ` (profile ${name})`}`)
+    show(given, { subject: who.subject, profile: name, gateway: address, expiresAtMs: profile.expiresAtMs }, () => line(`signed in as ${inert(who.subject)}${name === 'default' ? '' : ` (profile ${name})`}`))
   },
 }
 

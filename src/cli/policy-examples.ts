@@ -35,5 +35,6 @@ export async function runExamples(given: Given, configFile: string, file: string
     for (const { name, got, rule, wanted } of failed) line(`FAIL ${name}: ${got}${rule === null ? '' : ` by ${rule}`}, wanted ${wanted}`)
     line(`${results.length - failed.length} passed, ${failed.length} failed`)
   }
-  return failed.length === 0 ? 0 : 1
+  if (failed.length > 0) throw new CommandFailed(`${failed.length} of ${results.length} examples came out otherwise`)
+  return 0
 }

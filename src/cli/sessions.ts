@@ -2,11 +2,14 @@
 import { createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
+import { AnswerReader, shown } from './answers.ts'
 import type { RecordEvent, SessionView } from '../api/schema.ts'
 import { type Client, openClient } from './api.ts'
 import { type Command, CommandFailed, type Given, misused } from './command.ts'
 import { durationMs } from './duration.ts'
 import { inert, line, show, table, time } from './output.ts'
+
+const INDENT = ' '.repeat(21)
 
 export const command: Command = {
   usage: 'sessions [list] [--open] [--resource NAME] [--subject WHO] [--since 24h] [--json]\nsessions show|replay|tail|cancel|kill ID\nsessions kill --identity WHO [--issuer NAME]\nsessions export ID [--output FILE]',
@@ -22,7 +25,7 @@ export const command: Command = {
       case 'show': return showOne(client, given, path)
       case 'replay': return replay(client, given, path)
       case 'tail': return tail(client, given, path)
-      case 'export': return save(client, path, given.text('output') ?? `${id}.sluice`)
+      case 'export': return save(client, given, path, given.text('output') ?? `${id}.sluice`)
       case 'cancel': { show(given, await client.send('POST', `${path}/cancel`), () => line(`cancelled what ${id} was running`)); return }
       case 'kill': return byIdentity ? killIdentity(client, given) : show(given, await client.send('POST', `${path}/kill`), () => line(`ended ${id}`))
       default: throw misused(command)
@@ -52,12 +55,28 @@ async function showOne(client: Client, given: Given, path: string): Promise<void
 }
 
 async function replay(client: Client, given: Given, path: string): Promise<void> {
+  const { protocol } = await client.get<SessionView>(path)
+  const readers = new Map<number, AnswerReader>()
   for await (const event of eventsOf(client, `${path}/replay`)) {
     if (given.json) line(JSON.stringify(event))
     else if (event.answer === undefined) printEvent(event)
-    else line(`${stamp(event)}  answer  ${inert(Buffer.from(event.answer, 'base64').toString('latin1')).replaceAll(/(\\u\{0\})+/g, ' ')}`)
+    else {
+      const bytes = Buffer.from(event.answer, 'base64')
+      const lines = protocol === 'postgres' ? readerOf(readers, runOf(event)).lines(bytes) : [shown(bytes)]
+      line(`${stamp(event)}  answer  of run ${runOf(event)}, ${bytes.length} bytes`)
+      for (const text of lines) line(`${INDENT}${text}`)
+    }
   }
 }
+
+function readerOf(readers: Map<number, AnswerReader>, run: number): AnswerReader {
+  const known = readers.get(run)
+  if (known !== undefined) return known
+  const made = new AnswerReader()
+  readers.set(run, made)
+  return made
+}
+function runOf({ body }: RecordEvent): number { return typeof body === 'object' && body !== null && 'run' in body && typeof body.run === 'number' ? body.run : 0 }
 
 /** Until the session closes, or Ctrl-C. */
 async function tail(client: Client, given: Given, path: string): Promise<void> {
@@ -72,9 +91,9 @@ async function tail(client: Client, given: Given, path: string): Promise<void> {
   }
 }
 
-async function save(client: Client, path: string, file: string): Promise<void> {
+async function save(client: Client, given: Given, path: string, file: string): Promise<void> {
   await pipeline(await client.stream(`${path}/export`), createWriteStream(file, { mode: 0o600 }))
-  line(file)
+  show(given, { file }, () => line(file))
 }
 
 async function killIdentity(client: Client, given: Given): Promise<void> {

@@ -79,6 +79,8 @@ export class Relay implements Answers {
   #sliceTo = 0
   /** A verdict is awaited: no further request is read. */
   #verdictDue = false
+  /** A verdict that came and has not taken effect. */
+  #verdict: Verdict | null = null
   /** What was decided waits for the record or for the server's drain; `#written` resolves when it is out. */
   #writeDue = false
   #written: Promise<void> = Promise.resolve()
@@ -150,13 +152,18 @@ export class Relay implements Answers {
 
   /** Goes on with bytes that were kept. */
   #advance(): void {
-    if (this.#busy || this.#ended) return
+    if (this.#ended) return
+    this.#settle()
+    const { codec } = this.#o
+    // The end of a cut answer may need a word to the server, whatever waits behind it.
+    if (codec.cutting && codec.idle) { codec.wants(this.#upstream); this.#flushUpstream() }
+    if (this.#busy) return
     const rest = this.#fromClient
     if (rest.length > 0) {
       const bytes = rest.bytes
       const at = this.#requests(bytes, 0, rest.length)
       rest.drop(at)
-    } else if (this.#o.codec.idle) this.#o.codec.wants(this.#upstream)
+    } else if (codec.idle) codec.wants(this.#upstream)
     this.#afterRequests()
   }
 
@@ -200,13 +207,19 @@ export class Relay implements Answers {
     this.#flushUpstream()
     const settle = async () => { const v = await verdict; await this.#written; return v }
     settle().then((v) => this.#guard(() => {
-      this.#verdictDue = false
+      this.#verdict = v
       this.#waiting = false
       this.#activeAtMs = Date.now()
-      if (this.#ended) return
-      this.#o.codec.decided(v, this.#upstream)
       this.#advance()
     }), (error: unknown) => this.#fail(error))
+  }
+  /** Lets a verdict take effect, unless an answer is being cut: it would reach the server before the cancel, or a transaction that is to fail. */
+  #settle(): void {
+    const verdict = this.#verdict
+    if (verdict === null || this.#cancelling || this.#o.codec.cutting) return
+    this.#verdict = null
+    this.#verdictDue = false
+    this.#o.codec.decided(verdict, this.#upstream)
   }
 
   #flushUpstream(): void {

@@ -8,7 +8,7 @@ import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
 import type { Reader } from './reader.ts'
 import { Replies } from './replies.ts'
-import { Requests, type Telling } from './requests.ts'
+import { nothing, Requests, type Telling } from './requests.ts'
 
 /** The statement under which the state of names is read. */
 const PROBE = 'sluice reads names'
@@ -48,6 +48,7 @@ export class PostgresCodec implements Codec {
 
   wants(out: Scratch): void {
     const c = this.#c
+    if (c.failDue) { this.#failTransaction(out); return }
     this.#catchUp()
     if (!c.stale || c.probing || !c.idle || c.batch || c.skipping || c.status === FAILED) return
     // Within a transaction only for a text that waits for it: it may begin with SET TRANSACTION, which must come before any query.
@@ -62,6 +63,16 @@ export class PostgresCodec implements Codec {
     }
     frames.writeSync(out)
     c.expect(SYNC, { ours: true })
+  }
+
+  /** By a Parse under a name of ours: the client's unnamed statement stays what it is. */
+  #failTransaction(out: Scratch): void {
+    const c = this.#c
+    c.failDue = false
+    frames.writeParse(out, PROBE, nothing(c.cut?.plan.run ?? 0), [])
+    frames.writeSync(out)
+    c.expect(PARSE)
+    c.expect(SYNC)
   }
 
   leaves(input: Buffer, at: number, end: number): boolean {

@@ -112,7 +112,9 @@ export class Conversation {
   /** A probe is on its way. */
   probing = false
   /** The plan whose answer is cut: everything up to its end is swallowed. */
-  cut: { readonly plan: Plan; readonly why: Denied; told: boolean } | null = null
+  cut: { readonly plan: Plan; readonly why: Denied; told: boolean; failing: boolean } | null = null
+  /** The server had said all before it was cancelled, so its transaction lives: it is sent something it must fail before the client hears. */
+  failDue = false
 
   expect(kind: Kind, fields: Partial<Omit<Owed, 'kind'>> = {}): void {
     // Written out: a spread costs as much as the rest of a point read's way through the codec.

@@ -13,7 +13,7 @@ const ch = (c: string): number => c.charCodeAt(0)
 const PARSE_COMPLETE = ch('1'), BIND_COMPLETE = ch('2'), CLOSE_COMPLETE = ch('3'), PARAMETERS = ch('t'), NO_DATA = ch('n'), COMPLETE = ch('C'), SUSPENDED = ch('s')
 const EMPTY_QUERY = ch('I'), ERROR = ch('E'), NOTICE = ch('N'), READY = ch('Z'), NOTIFICATION = ch('A'), STATUS = ch('S'), DESCRIPTION = ch('T'), ROW = ch('D')
 const COPY_IN = ch('G'), COPY_OUT = ch('H'), COPY_DATA = ch('d'), COPY_DONE = ch('c')
-const IDLE = ch('I')
+const IDLE = ch('I'), TRANSACTION = ch('T')
 
 /** What ends each part of a probe. */
 const PROBE_ENDS = new Map<number, number>([[PARSE_COMPLETE, PARSE], [BIND_COMPLETE, BIND], [COMPLETE, EXECUTE], [CLOSE_COMPLETE, CLOSE]])
@@ -217,6 +217,12 @@ export class Replies {
     if (owed.kind === QUERY && owed.refused === null && owed.plan !== null) this.#seen(owed, '', answers)
     if (c.cut !== null) {
       this.#flush(answers)
+      // What was sent behind it has run: only a transaction that nothing else is on its way to can be failed in its place.
+      if (status === TRANSACTION && c.owed.length === 0) {
+        if (c.cut.failing) throw new Malformed('the server did not fail the transaction of an answer that was ended')
+        c.cut.failing = c.failDue = true
+        return SWALLOW
+      }
       this.#tellCut(answers)
       c.cut = null
     }
@@ -262,7 +268,7 @@ export class Replies {
     writeRefusal(answers, { kind: 'denied', why: cut.why })
     answers.saw(cut.plan, { kind: 'ended', rule: cut.why.rule })
   }
-  cut(plan: Plan, why: Denied): void { this.#c.cut = { plan, why, told: false } }
+  cut(plan: Plan, why: Denied): void { this.#c.cut = { plan, why, told: false, failing: false } }
 
   #words(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers): number {
     const clean = this.#guard.words(input, at, to, owed?.judged ?? null)

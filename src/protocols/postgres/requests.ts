@@ -28,7 +28,7 @@ interface Pending {
   readonly portal: Portal | null
 }
 /** A name no client can have used: it holds a character that no driver makes, and the run. */
-const nothing = (run: number) => `SLUICE REFUSED run ${run}`
+export const nothing = (run: number) => `SLUICE REFUSED run ${run}`
 const noStatement = (name: string) => (name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`)
 const IDLE = 0x49, FAILED = 0x45
 /** Messages that the server ignores between an error and the next Sync. */

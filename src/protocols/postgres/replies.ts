@@ -1,6 +1,6 @@
 // Server messages → what the client gets. Whole messages only; the longest unchanged run goes out as one slice; rows are walked by
 // their lengths, and decoded only where a mask applies. Every message type has a rule; one that can't come here ends the session.
-import { Malformed } from '../../core/errors.ts'
+import { Malformed, SluiceError } from '../../core/errors.ts'
 import type { Denied, Plan } from '../../core/session.ts'
 import type { Answers } from '../../wire/codec.ts'
 import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, QUERY, type Refusal, SYNC } from './conversation.ts'
@@ -307,7 +307,10 @@ export class Replies {
     const results = this.#learned
     this.#learned = []
     if (this.#probeFailed) throw new Malformed('Sluice could not read the catalog on this connection')
-    this.#reader.learned(results, c.status !== IDLE)
+    // The server's words are unknown input: rows that are not what was asked for end the session, without a word of theirs.
+    try { this.#reader.learned(results, c.status !== IDLE) } catch (error) {
+      throw error instanceof SluiceError ? error : new Malformed(`the server's answer about its catalog can't be read (${error instanceof Error ? error.name : 'no error'})`)
+    }
     if (c.status === IDLE) c.movedInTransaction = false
     c.known = true
     c.stale = this.#reader.unfinished

@@ -12,7 +12,7 @@ const example = z.strictObject({
   on: z.string(),
   sql: z.string(),
   expect: z.enum(['allow', 'deny', 'review']),
-  /** Of the rule that decides. */
+  /** Of the rule that decides: its name, or `policy/name`. */
   rule: z.string().optional(),
 })
 const EXAMPLES_MAX = 10_000
@@ -27,7 +27,7 @@ export async function runExamples(given: Given, configFile: string, file: string
     const { judgement } = explained
     const got = judgement === null || !explained.opens ? 'deny' : judgement.kind
     const rule = judgement?.rule ?? null
-    results.push({ name: one.name ?? `${one.as.subject}: ${one.sql.slice(0, 60)}`, ok: got === one.expect && (one.rule === undefined || one.rule === rule), got, rule, wanted: `${one.expect}${one.rule === undefined ? '' : ` by ${one.rule}`}` })
+    results.push({ name: one.name ?? `${one.as.subject}: ${one.sql.slice(0, 60)}`, ok: got === one.expect && (one.rule === undefined || isCalled(rule, one.rule)), got, rule, wanted: `${one.expect}${one.rule === undefined ? '' : ` by ${one.rule}`}` })
   }
   const failed = results.filter(({ ok }) => !ok)
   if (given.json) json({ passed: results.length - failed.length, failed: failed.length, results })
@@ -38,3 +38,5 @@ export async function runExamples(given: Given, configFile: string, file: string
   if (failed.length > 0) throw new CommandFailed(`${failed.length} of ${results.length} examples came out otherwise`)
   return 0
 }
+
+function isCalled(rule: string | null, name: string): boolean { return rule === name || rule?.endsWith(`/${name}`) === true }

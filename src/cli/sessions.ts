@@ -1,10 +1,10 @@
 // `sluice sessions`: what is open and was, its record read, followed, replayed and exported, and its end.
 import { createWriteStream } from 'node:fs'
-import { createInterface } from 'node:readline'
+import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { AnswerReader, shown } from './answers.ts'
 import type { RecordEvent, SessionView } from '../api/schema.ts'
-import { type Client, openClient } from './api.ts'
+import { type Client, openClient, reason } from './api.ts'
 import { type Command, CommandFailed, type Given, misused } from './command.ts'
 import { durationMs } from './duration.ts'
 import { inert, line, show, table, time } from './output.ts'
@@ -81,14 +81,17 @@ function runOf({ body }: RecordEvent): number { return typeof body === 'object' 
 /** Until the session closes, or Ctrl-C. */
 async function tail(client: Client, given: Given, path: string): Promise<void> {
   const stream = await client.stream(`${path}/tail`)
-  process.once('SIGINT', () => stream.destroy())
+  let stopped = false
+  process.once('SIGINT', () => { stopped = true; stream.destroy() })
   stream.setTimeout(0)
-  for await (const text of createInterface({ input: stream })) {
-    if (!text.startsWith('data:')) continue
-    const event = JSON.parse(text.slice(5)) as RecordEvent
-    if (given.json) line(JSON.stringify(event))
-    else printEvent(event)
-  }
+  try {
+    for await (const text of linesOf(stream)) {
+      if (!text.startsWith('data:')) continue
+      const event = JSON.parse(text.slice(5)) as RecordEvent
+      if (given.json) line(JSON.stringify(event))
+      else printEvent(event)
+    }
+  } catch (error) { if (!stopped) throw error }
 }
 
 async function save(client: Client, given: Given, path: string, file: string): Promise<void> {
@@ -105,7 +108,21 @@ async function killIdentity(client: Client, given: Given): Promise<void> {
 }
 
 async function* eventsOf(client: Client, path: string): AsyncIterable<RecordEvent> {
-  for await (const text of createInterface({ input: await client.stream(path) })) if (text !== '') yield JSON.parse(text) as RecordEvent
+  for await (const text of linesOf(await client.stream(path))) if (text !== '') yield JSON.parse(text) as RecordEvent
+}
+
+/** Throws when the answer ends before its end: what is shown is never a part that looks whole. */
+async function* linesOf(stream: IncomingMessage): AsyncIterable<string> {
+  stream.setEncoding('utf8')
+  let rest = ''
+  try {
+    for await (const part of stream as AsyncIterable<string>) {
+      const lines = (rest + part).split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
+    }
+  } catch (error) { throw new CommandFailed(`the gateway's answer was cut short: ${reason(error)}`) }
+  if (rest !== '') yield rest
 }
 
 function printEvent(event: RecordEvent): void { line(`${stamp(event)}  ${event.kind.padEnd(7)} ${inert(JSON.stringify(event.body))}`) }

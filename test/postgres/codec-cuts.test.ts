@@ -1,7 +1,7 @@
 // One conversation, its client's bytes cut at every place and into segments of 1, 7 and 1460 bytes: the same answer and the same bytes upstream.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { startPostgres, type TestServer } from '../servers/postgres.ts'
+import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
 import * as m from './client.ts'
 import { MemoryShelf, openTestSession, type TestSession } from './session.ts'
 
@@ -12,7 +12,7 @@ const CONVERSATION = Buffer.concat([
 ])
 let server: TestServer, s: TestSession
 before(async () => {
-  server = await startPostgres({ version: 18 })
+  server = await startPostgres({ version: SUITE_VERSIONS.at(-1)! })
   await server.sql("CREATE TABLE t(id int, name text); INSERT INTO t VALUES (1, 'MARKER')")
   s = await openTestSession(server, { policies: POLICIES, shelf: new MemoryShelf() })
 })

@@ -2,14 +2,14 @@
 // could make the two differ, played against a real server.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { startPostgres, type TestServer } from '../servers/postgres.ts'
+import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
 import * as m from './client.ts'
 import type { RawClient } from './client.ts'
 import { EVERYTHING, openBare, openTestSession, type TestSession } from './session.ts'
 
 let server: TestServer
 before(async () => {
-  server = await startPostgres({ version: 18 })
+  server = await startPostgres({ version: SUITE_VERSIONS.at(-1)! })
   await server.sql(`CREATE TABLE t(id int PRIMARY KEY, secret text); INSERT INTO t SELECT g, 'value ' || g FROM generate_series(1, 500) g;
     CREATE SCHEMA other; CREATE TABLE other.t(id int, secret text); INSERT INTO other.t VALUES (1, 'HIDDEN-1');
     CREATE TABLE kept(id int PRIMARY KEY); INSERT INTO kept SELECT g FROM generate_series(1, 9) g; CREATE ROLE app LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public, other TO app; GRANT USAGE ON SCHEMA other TO app; GRANT CREATE ON SCHEMA public TO app`)

@@ -2,13 +2,13 @@
 import { after, before } from 'node:test'
 import { conformance, type Kit, ROWS, ROWS_MAX, type Subject } from '../../src/protocols/conformance.ts'
 import { readerOf } from '../../src/wire/reader.ts'
-import { startPostgres, type TestServer } from '../servers/postgres.ts'
+import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
 import * as m from './client.ts'
 import { openTestSession } from './session.ts'
 
 let server: TestServer
 before(async () => {
-  server = await startPostgres({ version: 18 })
+  server = await startPostgres({ version: SUITE_VERSIONS.at(-1)! })
   await server.sql(`CREATE TABLE people(id int, name text); INSERT INTO people VALUES (1, 'SECRET'); CREATE TABLE kept(id int); INSERT INTO kept SELECT g FROM generate_series(1, 9) g; CREATE TABLE t(id int); INSERT INTO t SELECT g FROM generate_series(1, ${ROWS}) g`)
 })
 after(async () => { await server.stop() })

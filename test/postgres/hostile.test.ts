@@ -1,13 +1,13 @@
 // A short run of the fuzzer in test/fuzz/postgres.ts with a new seed each time.
 import { after, before, test } from 'node:test'
-import { startPostgres, type TestServer } from '../servers/postgres.ts'
+import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
 import { SCHEMA } from './conversations.ts'
 import { fuzz } from './hostile.ts'
 
 const seed = Number(process.env.SLUICE_SEED ?? Math.floor(Math.random() * 1e9))
 const SECONDS = Number(process.env.SLUICE_FUZZ_SECONDS ?? 5)
 let server: TestServer
-before(async () => { server = await startPostgres({ version: 18 }); await server.sql(SCHEMA) })
+before(async () => { server = await startPostgres({ version: SUITE_VERSIONS.at(-1)! }); await server.sql(SCHEMA) })
 after(async () => { await server.stop() })
 for (const direction of ['client', 'server'] as const) {
   test(`hostile bytes of the ${direction} end no more than their session (seed ${seed})`, async (t) => { await fuzz(server, 'postgres', direction, SECONDS, seed, (text) => t.diagnostic(text)) })

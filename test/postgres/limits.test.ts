@@ -1,12 +1,12 @@
 // Bounds, waits and cancels in the middle of things: nothing beyond a bound leaves, and the session goes on.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { startPostgres, type TestServer } from '../servers/postgres.ts'
+import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
 import * as m from './client.ts'
 import { openTestSession, type TestSession } from './session.ts'
 
 let server: TestServer
-before(async () => { server = await startPostgres({ version: 18 }); await server.sql('CREATE TABLE t(id int); INSERT INTO t SELECT g FROM generate_series(1, 20000) g; CREATE TABLE written(id int)') })
+before(async () => { server = await startPostgres({ version: SUITE_VERSIONS.at(-1)! }); await server.sql('CREATE TABLE t(id int); INSERT INTO t SELECT g FROM generate_series(1, 20000) g; CREATE TABLE written(id int)') })
 after(async () => { await server.stop() })
 const policy = (rest: string) => `policies: [{ name: p, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin], ${rest} }]\n`
 async function within(rest: string, body: (s: TestSession) => Promise<void>): Promise<void> {

@@ -76,7 +76,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const first = readings[0]
   const plain = masked.kind !== 'refused' && !sensitive(masked, readings)
   const statement: Statement = {
-    text, effects, masking: maskingOf(masked, view, setting, plain), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    text, effects, masking: estimates(masked, readings) ?? maskingOf(masked, view, setting, plain), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
     shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
@@ -103,6 +103,12 @@ function moves(r: StatementReading): boolean { return r.changesNames && !(r.tran
 function unknownCall(readings: readonly StatementReading[]): string | null {
   for (const { effects } of readings) for (const effect of effects) if (effect.access === 'admin' && effect.objects === 'unknown' && effect.reason !== undefined) return effect.reason
   return null
+}
+
+/** Costs and row counts of a plan follow what the table holds: beside a condition on masked columns they would be an oracle of it. */
+function estimates(masked: MaskResult, readings: readonly StatementReading[]): Masking | null {
+  if (masked.kind !== 'rewritten' || !masked.hidden.some((h) => h.computed) || !readings.some((r) => r.kind === 'ExplainStmt')) return null
+  return { kind: 'refused', rule: masked.hidden[0]!.rule, message: 'EXPLAIN of a statement that computes with masked columns shows estimates about them', hint: 'explain it without those columns' }
 }
 
 function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: boolean): Masking | null {

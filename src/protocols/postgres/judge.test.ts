@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { before, test } from 'node:test'
+import type { Grant } from '../../core/policy.ts'
+import type { Catalog, Relation } from '../../sql/catalog.ts'
+import { ready } from '../../sql/grammar.ts'
+import { judge, type View } from './judge.ts'
+import type { Judged } from './reader.ts'
+
+const column = (name: string, i: number) => ({ name, number: i + 1, type: 25, typmod: -1, typeName: 'text', notNull: false, generated: '' as const, generatedFrom: [] })
+const people: Relation = {
+  oid: 16384, schema: 'public', name: 'people', kind: 'r', temporary: false, columns: ['id', 'name', 'ssn'].map(column), primaryKey: [1], uniqueKeys: [[1]], parents: [], reads: [], rules: false, triggers: [], references: [],
+}
+const catalog: Catalog = {
+  serverVersion: 180000, generation: 1, relations: new Map([[16384, people]]), byName: new Map([['public.people', people]]), routines: new Map(), routineById: new Map(), operators: new Map(), types: new Map(), schemas: new Set(['public']),
+}
+const masked: Grant['column'] = (_schema, _table, name) => (name === 'ssn' ? { with: 'redact', rule: 'm', lookups: null } : null)
+const view: View = { catalog, context: { searchPath: ['pg_catalog', 'public'], temporary: new Map() }, grant: {} as Grant, column: masked, functions: [], refusal: null, prepared: () => null, keyedHash: () => '0'.repeat(64) }
+const read = (text: string): Judged => judge(text, view) as Judged
+before(() => ready())
+
+test('EXPLAIN of a condition on a masked column is refused, for its estimates follow the table; without one it is explained', () => {
+  assert.equal(read(`EXPLAIN SELECT id FROM people WHERE ssn = 'x'`).statement.masking?.kind, 'refused')
+  assert.equal(read(`EXPLAIN ANALYZE SELECT lower(ssn) FROM people`).statement.masking?.kind, 'refused')
+  assert.equal(read(`EXPLAIN SELECT id, ssn FROM people WHERE id = '1'`).statement.masking?.kind, 'rewritten')
+})
+test('a masked column is masked before anything computes with it, and the text sent says so', () => {
+  const judged = read(`SELECT ssn FROM people WHERE id = '1'`)
+  assert.match(judged.sent, /\[hidden\]/)
+  assert.notEqual(judged.sent, judged.text)
+})
+test('what the server would reject is answered in its words, and never sent', () => {
+  const judged = read('SELEKT 1')
+  assert.deepEqual(judged.syntax, { code: '42601', message: 'syntax error at or near "SELEKT"', position: 1 })
+  assert.equal(judged.statement.effects[0]?.access, 'unknown')
+})

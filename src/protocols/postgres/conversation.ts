@@ -79,6 +79,8 @@ export class Queue<T> {
     if (this.#head === this.#items.length) { this.#items.length = 0; this.#head = 0 }
     return item
   }
+  /** Without taking, from the newest. */
+  newest(back: number): T { return this.#items[this.#items.length - 1 - back]! }
   /** In order, without taking. */
   *[Symbol.iterator](): Iterator<T> { for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i]! }
 }
@@ -161,11 +163,26 @@ export class Conversation {
     for (const each of names) this.#means(this.statements, 'statement', each, undefined)
   }
 
+  /**
+   * Whether a name may stand for something else at the server than here, because of what it has not answered yet. Given in this batch, it is
+   * certain: where the server skips that, it skips what follows too. Given before a Sync, it may have been skipped alone: `wait` for the
+   * answer. A text run in this batch that moves names is answered only after what uses them: `refuse`.
+   */
+  doubt(kind: 'statement' | 'portal', name: string): 'none' | 'wait' | 'refuse' {
+    let synced = false
+    for (let back = 0; back < this.owed.length; back++) {
+      const owed = this.owed.newest(back)
+      if (owed.touches === kind && owed.touched === name) return synced ? 'wait' : 'none'
+      if ((owed.kind === QUERY || owed.kind === EXECUTE) && movesNames(owed.judged)) return synced || owed.kind === QUERY ? 'wait' : 'refuse'
+      if (owed.kind === SYNC || owed.kind === QUERY) synced = true
+    }
+    return 'none'
+  }
   /** Whether the server may still change what SQL's names of prepared statements and cursors stand for. */
   get namesInFlight(): boolean {
     for (const { kind, judged, touches, touched } of this.owed) {
       if (kind === PARSE ? touched !== '' : kind === CLOSE && touches === 'statement') return true
-      if ((kind === QUERY || kind === EXECUTE) && judged?.parts.some((part) => part.prepares !== null || part.frees !== null || part.declares !== null || part.closes !== null) === true) return true
+      if ((kind === QUERY || kind === EXECUTE) && movesNames(judged)) return true
     }
     return false
   }
@@ -180,4 +197,10 @@ export class Conversation {
     if (this.cursors.size >= NAMES_MAX) this.cursors.delete(this.cursors.keys().next().value!)
     this.cursors.set(name, plan)
   }
+}
+
+/** Whether a text gives or takes names of prepared statements or cursors. */
+function movesNames(judged: Judged | null): boolean {
+  if (judged !== null) for (const part of judged.parts) if (part.prepares !== null || part.frees !== null || part.declares !== null || part.closes !== null) return true
+  return false
 }

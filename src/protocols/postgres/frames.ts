@@ -86,11 +86,6 @@ export function writeExecuteOfNothing(out: Scratch, name: string): void {
   out.text(name); out.u8(0); out.i32(0)
   finish(out, mark)
 }
-export function writeCopyFail(out: Scratch, why: string): void {
-  const mark = begin(out, COPY_FAIL)
-  out.text(why); out.u8(0)
-  finish(out, mark)
-}
 
 export interface Words { readonly severity: 'ERROR' | 'FATAL' | 'NOTICE' | 'WARNING'; readonly code: string; readonly message: string; readonly detail?: string; readonly hint?: string; readonly position?: number }
 /** ErrorResponse, or NoticeResponse for NOTICE and WARNING. */

@@ -72,9 +72,17 @@ export class Requests {
       case frames.COPY_DATA: case frames.COPY_DONE: case frames.COPY_FAIL: return length // outside a copy the server ignores them
       case frames.Q: return this.#unsettled() && !this.#onlySets(input, at + 5, to) ? BLOCKED : this.#query(input, at, to, out)
       case frames.P: return this.#unsettled() && !this.#onlySets(input, frames.stringEnd(input, at + 5, to) + 1, to) ? BLOCKED : this.#parse(input, at, to, out)
-      case frames.B: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#bind(input, at, to, out); return length
-      case frames.D: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#describe(input, at, to, out); return length
-      case frames.E: return this.#unsettled() ? BLOCKED : this.#execute(input, at, to, out)
+      case frames.B: case frames.D: case frames.E: {
+        if (this.#unsettled()) return BLOCKED
+        const doubt = this.#doubt(type, input, at, to)
+        if (doubt === 'wait') return BLOCKED
+        c.batch = true
+        if (doubt === 'refuse') { this.#refuseExtended(out, type, STALE); return length }
+        if (type === frames.E) return this.#execute(input, at, to, out)
+        if (type === frames.B) this.#bind(input, at, to, out)
+        else this.#describe(input, at, to, out)
+        return length
+      }
       case frames.C: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#close(input, at, to, out); return length
       case frames.F: this.#refuseText(out, { kind: 'server', code: '42501', message: 'function calls by the FunctionCall message are refused: use SELECT', position: 0 }); return length
       default: throw new Malformed(`invalid frontend message type ${type}`)
@@ -105,6 +113,15 @@ export class Requests {
     if (!c.stale || judged.setting) return null
     if (c.status !== FAILED) return STALE
     return c.batch || judged.parts.length > 1 ? ABORTED : null
+  }
+
+  /** Of the name that a Bind, Describe or Execute uses; a message that can't be read is refused by what reads it. */
+  #doubt(type: number, input: Buffer, at: number, to: number): 'none' | 'wait' | 'refuse' {
+    if (this.#c.owed.length === 0) return 'none'
+    const statement = type === frames.B || (type === frames.D && input[at + 5] === frames.S)
+    const from = type === frames.B ? frames.stringEnd(input, at + 5, to) + 1 : type === frames.D ? at + 6 : at + 5
+    const end = from <= at + 5 && type === frames.B ? -1 : frames.stringEnd(input, from, to)
+    return end < 0 ? 'none' : this.#c.doubt(statement ? 'statement' : 'portal', input.toString('utf8', from, end))
   }
 
   // ---- messages that need a verdict
@@ -346,7 +363,8 @@ export class Requests {
       case frames.COPY_DONE: case frames.COPY_FAIL: out.copy(input, at, at + length); c.copyIn = null; break
       case frames.S: case frames.H: break // the server ignores them here
       case frames.X: out.copy(input, at, at + length); this.over = 'the client said good-bye'; break
-      default: frames.writeCopyFail(out, `unexpected message type 0x${type.toString(16).toUpperCase()} during COPY from stdin`); c.copyIn = null
+      // The server loses its place in the stream here and ends the connection: so do we.
+      default: throw new Malformed(`unexpected message type 0x${type.toString(16).toUpperCase()} during COPY from stdin`)
     }
     return length
   }

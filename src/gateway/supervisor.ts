@@ -138,13 +138,13 @@ class Supervisor implements Gateway {
         catalog: (moved) => { for (const other of this.#hands) if (other !== hand) other.bus.tell('catalog', moved) },
       }) }
       this.#hands = [...this.#hands.filter((h) => h.number !== number), hand]
-      worker.once('exit', (code) => {
+      worker.once('exit', (code, signal) => {
         this.#hands = this.#hands.filter((h) => h !== hand)
         for (const info of this.#live.ofWorker(number)) { this.#live.close(info.id); this.#indexed(info, 'its worker ended') }
         for (const wait of this.#waits.values()) if (wait.worker === number) wait.held.cancel('the worker that held it ended')
         if (!hand.ready) { failed(new Error(`worker ${number} could not start (exit ${code})`)); return }
         if (this.#stopping !== null) return
-        log.error({ worker: number, code }, 'a worker ended; its sessions are closed and another takes its place')
+        log.error({ worker: number, code, signal }, 'a worker ended; its sessions are closed and another takes its place')
         this.#metrics.workerEnded()
         void this.#replaceWorker(number)
       })
@@ -287,10 +287,10 @@ class Supervisor implements Gateway {
         health: () => this.health(),
       }, { ready: () => ready() })
       this.#web = { child, bus }
-      child.once('exit', (code) => {
+      child.once('exit', (code, signal) => {
         if (this.#stopping !== null) return
         failed(new Error(`the web process could not start (exit ${code})`))
-        log.error({ code }, 'the web process ended; another takes its place')
+        log.error({ code, signal }, 'the web process ended; another takes its place')
         setTimeout(() => { this.#startWeb().catch((error: unknown) => log.error({ error: String(error) }, 'the web process could not be replaced')) }, RESPAWN_MS)
       })
     })

@@ -186,6 +186,7 @@ function checkGateway(gateway: GatewayRead, source: Source, mistakes: ConfigInva
   if (gateway.recordings !== 'file') mistake(['recordings'], '`recordings`: s3:// is not supported yet: use `file`')
   if (typeof gateway.store === 'object' && gateway.store.url.kind !== 'env' && gateway.store.url.kind !== 'file')
     mistake(['store'], '`store`: its address comes from { env } or { file }')
+  if (gateway.webhook?.secret.kind === 'none') mistake(['webhook', 'secret'], '`webhook`: without a secret nobody could tell our messages from others\': { env }, { file } or { store }')
   const taken = new Map<string, string>()
   for (const [key, address] of Object.entries(gateway.listen ?? {})) {
     if (address === undefined || address.port === 0) continue
@@ -252,6 +253,12 @@ function warningsOf(gateway: GatewayRead, identity: IdentityRead, resources: rea
     found.push({ level: 'warning', where: source.locate(path), message })
   }
   if (identity.issuers.length === 0 && gateway.emergency.length === 0) warn(['identity'], 'no issuer and no emergency account: nobody can sign in')
+  for (const account of gateway.emergency)
+    if ((account.groups ?? gateway.admins.groups).length === 0) warn(['gateway', 'emergency'], `emergency account ${account.name} is in no group: it may do nothing unless a policy or \`admins\` names it`)
+  identity.people.forEach((person, index) => {
+    if (person.keys.length > 0) warn(['identity', 'people', index, 'keys'], `the keys of ${person.subject} are not used yet: SSH is not built`)
+  })
+  if (identity.authorities.length > 0) warn(['identity', 'authorities'], '`authorities` are not used yet: SSH is not built')
   if (identity.saml.length > 0) warn(['identity', 'saml'], 'SAML is not supported yet: these providers are ignored')
   if (typeof gateway.store === 'string' && gateway.store !== 'embedded' && new URL(gateway.store).password !== '')
     warn(['gateway', 'store'], 'a password stands in the file: use { url: { env: NAME } }')

@@ -5,6 +5,7 @@ import { coversOperation } from './match.ts'
 import type { PolicyRules, Scope } from './policy-rules.ts'
 import { CLASSES, DETECTOR_NAMES, parsePolicies } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
+import { PROTOCOLS_BUILT } from './resource-rules.ts'
 import { isLoopback } from './units.ts'
 
 export interface Finding {
@@ -50,6 +51,12 @@ export function checkPolicyText(text: string, file: string, about: Omit<Checked,
     return error.list.map(mistake => ({ level: 'error', where: mistake.where, message: mistake.message.slice(mistake.where.length + 2) }))
   }
 }
+
+/** Where a field is a column of a table of a schema. */
+const COLUMNS_IN_TABLES: ReadonlySet<string> = new Set(['postgres', 'mysql'])
+const protocolsOf = (policy: PolicyRules) => policy.on.protocols ?? PROTOCOLS_BUILT
+/** Dots inside of "quotes" are part of a name. */
+const segmentsOf = (field: string) => field.replace(/"(?:[^"]|"")+"/g, 'x').split('.').length
 
 type Add = (level: Finding['level'], where: string, message: string) => void
 
@@ -106,6 +113,12 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], add: Add)
         add('error', rule.at, `rule ${rule.name}: no detector is named \`${name}\`: ${detectors.join(', ')}, or { name, pattern }`)
       if (pattern !== null && detectors.includes(name)) add('error', rule.at, `rule ${rule.name}: \`${name}\` is a built-in detector: give yours another name`)
     }
+  for (const rule of [...policy.mask, ...policy.deny])
+    for (const field of rule.fields)
+      if (protocolsOf(policy).some(protocol => COLUMNS_IN_TABLES.has(protocol)) && segmentsOf(field) > 3)
+        add('error', rule.at, `rule ${rule.name}: \`${field}\` has more parts than schema.table.column: it would match no column`)
+  if ((policy.commands !== null || policy.shell !== 'none') && !protocolsOf(policy).some(protocol => protocol === 'ssh' || protocol === 'kubernetes'))
+    add('warning', policy.at, `policy ${policy.name}: \`commands\` and \`shell\` are about SSH and exec, which are not built yet`)
   for (const rule of policy.budget)
     if (rule.then === 'review' && (rule.reviewers === null || rule.reviewers.groups.length + rule.reviewers.users.length === 0)) {
       add('error', rule.at, `rule ${rule.name}: \`then: review\` needs reviewers, and the policy's reviews have none in common`)
@@ -137,6 +150,8 @@ const isClass = (name: string) => (CLASSES as readonly string[]).includes(name)
 function checkResource(resource: Resource, checked: Checked, add: Add): void {
   const where = checked.placeOf?.(resource) ?? resource.name
   if (resource.refused) add('warning', where, `resource ${resource.name}: ${resource.refused}: no session can be opened on it`)
+  if (resource.attribution === 'set_role') add('warning', where, `resource ${resource.name}: \`attribution: set_role\` is not built yet: the server is told no identity`)
+  if (resource.ca !== null && resource.tls === 'disable') add('warning', where, `resource ${resource.name}: \`ca\` is not used without TLS`)
   const away = !resource.addresses.every(isLoopback)
   if (away && resource.tls === 'disable') add('warning', where, `resource ${resource.name}: reached without TLS although it is not on this machine`)
   if (away && resource.tls === 'require') add('warning', where, `resource ${resource.name}: \`tls: require\` does not check whom it talks to`)

@@ -72,7 +72,7 @@ test('it is known whether a condition asks for text, session or bounds', () => {
   const of = (text: string) => { const { volatile, asksBounded } = compileCondition(text); return [volatile, asksBounded] }
   assert.deepEqual(of('statement.bounded'), [false, true])
   assert.deepEqual(of('statement.text == "a"'), [true, false])
-  assert.deepEqual(of('session.client == "a" || statement.operation == "b"'), [true, false])
+  assert.deepEqual(of('session.client == "a" || statement.operation == "sql.select"'), [true, false])
   assert.deepEqual(of('statement["text"] == "a"'), [true, false])
   assert.deepEqual(of('identity.agent'), [false, false])
 })

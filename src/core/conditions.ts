@@ -4,6 +4,7 @@
 import { Environment } from '@marcbachmann/cel-js'
 import type { ASTNode } from '@marcbachmann/cel-js'
 import { RE2JS } from 're2js'
+import { CLASS_NAMES, operationProblem } from './operations.ts'
 import type { Identity } from './identity.ts'
 import type { Resource } from './resource.ts'
 import type { Effect, Statement } from './statement.ts'
@@ -59,8 +60,9 @@ export interface Condition {
 export function compileCondition(text: string): Condition {
   if (text.length > CONDITION_CHARS_MAX) throw new Error(`a condition is at most ${CONDITION_CHARS_MAX} characters`)
   const parsed = parseCondition(text)
-  const seen = { volatile: false, asksBounded: false, nested: false }
+  const seen = { volatile: false, asksBounded: false, nested: false, asks: false }
   walk(parsed.ast, 0, seen)
+  if (!seen.asks) throw new Error('a condition asks something of identity, resource, statement or session: this one is always the same')
   const checked = parsed.check()
   if (!checked.valid) throw new Error(sentence(checked.error))
   if (checked.type !== 'bool') throw new Error(`a condition must be true or false, this one is ${checked.type ?? 'something else'}`)
@@ -145,8 +147,10 @@ function parseCondition(text: string) {
 const sentence = (error: unknown) =>
   (error instanceof Error ? ('summary' in error && typeof error.summary === 'string' ? error.summary : error.message) : String(error)).split('\n', 1)[0] ?? ''
 
-function walk(node: ASTNode, depth: number, seen: { volatile: boolean; asksBounded: boolean; nested: boolean }): void {
+function walk(node: ASTNode, depth: number, seen: { volatile: boolean; asksBounded: boolean; nested: boolean; asks: boolean }): void {
   if (node.op === 'id' && node.args === 'session') seen.volatile = true
+  if (node.op === 'id') seen.asks = true
+  refuseUnknownName(node)
   if (node.op === 'id' && node.args === 'cel') throw new Error('`cel.bind` is not available')
   if (node.op === '.' || node.op === '.?') {
     if (node.args[1] === 'text') seen.volatile = true
@@ -175,6 +179,24 @@ function walk(node: ASTNode, depth: number, seen: { volatile: boolean; asksBound
   }
   for (const child of children(node)) walk(child, inner, seen)
 }
+
+/** An operation or a class that is compared with a name which none has would never match, and nobody would be told. */
+function refuseUnknownName(node: ASTNode): void {
+  if (node.op !== '==' && node.op !== '!=' && node.op !== 'in') return
+  const [left, right] = node.args
+  const asked = [left, right].map(askedOf).find(name => name === 'operation' || name === 'access')
+  if (asked === undefined) return
+  const literals = [left, right].flatMap(side => (side.op === 'list' ? side.args : [side])).flatMap(item => (item.op === 'value' && typeof item.args === 'string' ? [item.args] : []))
+  for (const name of literals) {
+    if (asked === 'access' && !CLASS_NAMES.includes(name)) throw new Error(`\`statement.access\` is ${CLASS_NAMES.join(', ')}, never ${JSON.stringify(name.slice(0, 60))}`)
+    const problem = asked === 'operation' && !CLASS_NAMES.includes(name) ? operationProblem(name) : null
+    if (problem !== null) throw new Error(problem)
+    if (asked === 'operation' && (CLASS_NAMES.includes(name) || ['sql', 'sql.create', 'sql.alter', 'sql.drop', 'sql.copy'].includes(name)))
+      throw new Error(`no statement's operation is ${JSON.stringify(name)} alone: list it under \`operations\`, or use startsWith(${JSON.stringify(`${name}.`)})`)
+  }
+}
+/** `operation` of `statement.operation`. */
+const askedOf = (node: ASTNode): string | null => (node.op === '.' && node.args[0].op === 'id' && node.args[0].args === 'statement' ? node.args[1] : null)
 
 /** `statement.objects`, `identity.groups`: a list whose length is known to be small. */
 const isPlain = (node: ASTNode) => node.op === '.' && node.args[0].op === 'id' && (node.args[0].args === 'statement' || node.args[0].args === 'identity')

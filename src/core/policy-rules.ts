@@ -9,7 +9,9 @@ import { ConfigErrors } from './errors.ts'
 import { parseFieldPattern } from './match.ts'
 import { MASK_ORDER } from './mask.ts'
 import type { MaskKind } from './mask.ts'
+import { nearest, operationProblem } from './operations.ts'
 import type { Wait } from './policy.ts'
+import { PROTOCOLS } from './resource-rules.ts'
 import { bytes, count, durationMs, label, name, rate } from './scalars.ts'
 
 export const POLICIES_MAX = 1_000
@@ -124,8 +126,11 @@ const named = z.union([
 const operation = z
   .string()
   .max(200)
-  .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, 'not an operation: `sql.drop`, or a class: session, read, write, admin')
-  .refine(value => value !== 'unknown', 'what is not understood is refused always')
+  .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, { error: 'not an operation: `sql.drop`, or a class: session, read, write, admin', abort: true })
+  .superRefine((value, context) => {
+    const problem = value === 'unknown' ? 'what is not understood is refused always' : operationProblem(value)
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem })
+  })
 const operations = list(operation).min(1)
 const when = z.string().superRefine((value, context) => {
   try {
@@ -193,8 +198,13 @@ const budgetSchema = z.strictObject({
   reviewers: reviewers.optional(),
   within: withinMs.optional(),
   wait: wait.optional(),
-})
+}).refine(value => value.then === 'review' || !anyOf('reviewers', 'within', 'wait')(value), 'reviewers, within and wait say nothing unless `then: review`')
 const allowItem = z.union([operation, z.strictObject({ operations, when: when.optional() })])
+const protocol = z.string().superRefine((value, context) => {
+  if ((PROTOCOLS as readonly string[]).includes(value)) return
+  const meant = nearest(value, PROTOCOLS)
+  context.addIssue({ code: 'custom', message: `no protocol is called \`${value.slice(0, 60)}\`${meant === null ? `: ${PROTOCOLS.join(', ')}` : `; did you mean \`${meant}\`?`}` })
+})
 const labels = z.record(label, z.union([text, z.number().transform(String), z.boolean().transform(String), list(text).min(1)]))
 
 export const policySchema = z.strictObject({
@@ -212,7 +222,7 @@ export const policySchema = z.strictObject({
       value => value.any === true || value.agents === 'any' || value.users.length + value.groups.length + value.agents.length + value.issuers.length > 0,
       'names nobody: users, groups, agents, issuers, or any: true',
     ),
-  on: z.strictObject({ resources: list(text).optional(), protocols: list(text).optional(), labels: labels.default({}) }),
+  on: z.strictObject({ resources: list(text).optional(), protocols: list(protocol).optional(), labels: labels.default({}) }),
   allow: list(allowItem).default([]),
   deny: z.array(denySchema).max(RULES_MAX).default([]),
   review: z.array(reviewSchema).max(RULES_MAX).default([]),

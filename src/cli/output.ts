@@ -29,7 +29,8 @@ export function inert(text: string): string {
 
 function clip(text: string): string {
   const one = text.replaceAll(/\s+/g, ' ')
-  return one.length > CELL_CHARACTERS_MAX ? `${one.slice(0, CELL_CHARACTERS_MAX - 1)}…` : one
+  // A terminal's line is narrow; a file or another program gets all of it.
+  return process.stdout.isTTY && one.length > CELL_CHARACTERS_MAX ? `${one.slice(0, CELL_CHARACTERS_MAX - 1)}…` : one
 }
 
 export function time(atMs: number | null): string { return atMs === null ? '' : new Date(atMs).toISOString().replace('T', ' ').slice(0, 19) }

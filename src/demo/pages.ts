@@ -2,7 +2,7 @@
 import { PEOPLE, type Person } from './people.ts'
 
 export const PAGE_HEADERS = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store', 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'" } as const
-const STYLE = 'body{font:16px system-ui;max-width:26rem;margin:4rem auto;padding:0 1rem}button,input{display:block;box-sizing:border-box;width:100%;margin:.6rem 0;padding:.8rem;text-align:left;font:inherit;border:1px solid #888;border-radius:8px;background:#fff}button{cursor:pointer}'
+const STYLE = ':root{color-scheme:light dark}body{font:16px system-ui;max-width:26rem;margin:4rem auto;padding:0 1rem}button,input{display:block;box-sizing:border-box;width:100%;margin:.6rem 0;padding:.8rem;text-align:left;font:inherit;border:1px solid #888;border-radius:8px;background:Field;color:FieldText}button{cursor:pointer}'
 
 export function choosePage(uid: string): string {
   const button = ({ id, name, email, what }: Person) => `<button name="person" value="${id}"><b>${name}</b> ${email}<br><small>${what}</small></button>`
@@ -28,5 +28,5 @@ export const deviceFlow = {
 }
 
 function render(context: Answer, title: string, content: string): void { context.type = 'html'; context.body = page(title, content) }
-function page(title: string, content: string): string { return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${title}</title><style>${STYLE}</style><h1>${title}</h1>${content}</html>` }
+function page(title: string, content: string): string { return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><style>${STYLE}</style><h1>${title}</h1>${content}</html>` }
 function escaped(text: string): string { return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`) }

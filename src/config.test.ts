@@ -91,6 +91,22 @@ test('the example that users are shown is read whole', () => {
   assert.ok(config.warnings.every(one => /^sluice\.yaml:\d+:\d+$/.test(one.where)), JSON.stringify(config.warnings))
 })
 
+test('groups are given to a person of one issuer, by its name', () => {
+  const issuers = '  issuers: [{ name: a, issuer: "https://a.example", audience: s }, { name: b, issuer: "https://b.example", audience: s }]\n'
+  assert.match(mistakes(`identity:\n${issuers}  people: [{ subject: ana, groups: [dba] }]\n`).join(), /:3:23: .*say whose ana this is.*a, b/)
+  assert.match(mistakes(`identity:\n${issuers}  people: [{ subject: ana, issuer: c, groups: [dba] }]\n`).join(), /no issuer is named `c`/)
+  assert.match(mistakes(`identity:\n${issuers}  people: [{ subject: ana, issuer: a }, { subject: ana, issuer: a }]\n`).join(), /a second entry for ana/)
+  assert.deepEqual(mistakes(`identity:\n${issuers}  people: [{ subject: ana, issuer: a }, { subject: ana, issuer: b }]\n`), [])
+  assert.equal(parseConfig(FACE, FILE).identity.people[0]?.issuer, 'corp', 'the only one there is')
+})
+
+test('a webhook without a secret is refused, what is read and not used is warned of', () => {
+  assert.match(mistakes('gateway: { webhook: { url: "https://h.example", secret: none } }').join(), /without a secret/)
+  const warnings = parseConfig(FACE, FILE).warnings.map(one => one.message).join('\n')
+  assert.match(warnings, /`authorities` are not used/)
+  assert.match(warnings, /keys of ana@example.com are not used/)
+})
+
 test('every configuration of the corpus is read', () => {
   const folder = new URL('../test/corpus/', import.meta.url).pathname
   const files = readdirSync(folder).filter(name => /^sluice.*\.yaml$/.test(name))

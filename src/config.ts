@@ -10,6 +10,7 @@ import { checkPolicies } from './core/check.ts'
 import type { Source } from './core/document.ts'
 import { parseWith, readDocument } from './core/document.ts'
 import { ConfigErrors, ConfigInvalid } from './core/errors.ts'
+import { nearest } from './core/operations.ts'
 import type { PolicyRules } from './core/policy-rules.ts'
 import { readPolicies } from './core/policy-rules.ts'
 import type { Resource, SecretSource } from './core/resource.ts'
@@ -88,7 +89,8 @@ export interface IssuerConfig {
 }
 export interface PersonConfig {
   readonly subject: string
-  readonly issuer: string | null
+  /** Its name; when the file says none, its only issuer. */
+  readonly issuer: string
   readonly groups: readonly string[]
   readonly keyFiles: readonly string[]
 }
@@ -137,7 +139,7 @@ export function parseConfig(text: string, file: string, environment: Environment
   const identity = parseWith(identitySchema, source, mistakes, ['identity'], root.identity ?? {})
   const resources = readResources(source, ['resources'], root.resources ?? [], mistakes, { origin: 'file', folder })
   const policies = readPolicies(source, ['policies'], root.policies ?? [], mistakes)
-  if (identity !== null) checkIdentity(identity, source, mistakes)
+  if (identity !== null) { checkIdentity(identity, source, mistakes); checkPeople(identity, source, mistakes) }
   if (gateway !== null) checkGateway(gateway, source, mistakes)
   if (gateway === null || identity === null || mistakes.length > 0) throw new ConfigErrors(inOrder(mistakes))
   const findings = [...findingsOf({ identity, resources, policies, source }), ...warningsOf(gateway, identity, resources, source, environment)]
@@ -210,6 +212,25 @@ function checkIdentity(identity: IdentityRead, source: Source, mistakes: ConfigI
     if (identity.issuers.findIndex(other => other.issuer === issuer.issuer) !== index)
       mistake('issuer', 'a second issuer with this address: a token would have two meanings')
     if (issuer.client_secret !== undefined && issuer.client_id === undefined) mistake('client_secret', '`client_secret` without `client_id`')
+  })
+}
+
+/** Two issuers may each have an `ana`: groups are given to one of them, by name. */
+function checkPeople(identity: IdentityRead, source: Source, mistakes: ConfigInvalid[]): void {
+  const names = identity.issuers.map(issuer => issuer.name)
+  const seen = new Set<string>()
+  identity.people.forEach((person, index) => {
+    const mistake = (key: string, message: string) => {
+      mistakes.push(new ConfigInvalid(message, source.locate(['identity', 'people', index, key])))
+    }
+    if (person.issuer === undefined && names.length > 1) mistake('subject', `\`people\`: say whose ${person.subject} this is, with \`issuer\`: ${names.join(', ')}`)
+    if (person.issuer !== undefined && !names.includes(person.issuer)) {
+      const meant = nearest(person.issuer, names)
+      mistake('issuer', `\`people\`: no issuer is named \`${person.issuer}\`${meant === null ? '' : `; did you mean \`${meant}\`?`}`)
+    }
+    const key = `${person.issuer ?? ''} ${person.subject}`
+    if (seen.has(key)) mistake('subject', `\`people\`: a second entry for ${person.subject}`)
+    seen.add(key)
   })
 }
 
@@ -324,7 +345,7 @@ function identityOf(read: IdentityRead, folder: string): IdentityConfig {
     })),
     people: read.people.map(person => ({
       subject: person.subject,
-      issuer: person.issuer ?? null,
+      issuer: person.issuer ?? read.issuers[0]?.name ?? '',
       groups: person.groups,
       keyFiles: person.keys.map(key => resolve(folder, key.file)),
     })),

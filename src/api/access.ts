@@ -15,7 +15,10 @@ import type { ApiPorts, Members } from './ports.ts'
  */
 export type Access = 'anyone' | 'token' | 'person' | 'admin' | 'auditor' | 'officer' | 'scraper'
 export interface Caller {
+  /** With the groups that the configuration gives. */
   readonly identity: Identity
+  /** As the credential says; tokens are made of this. */
+  readonly proved: Identity
   /** `issuer subject`. */
   readonly party: string
   readonly by: 'bearer' | 'cookie'
@@ -79,7 +82,7 @@ async function callerOf(ports: ApiPorts, c: ApiContext): Promise<Caller> {
   const caller = header === undefined ? await byCookie(ports, cookie!) : await byBearer(ports, c, header)
   if (caller.identity.expiresAtMs <= ports.store.clock.nowMs()) throw new NotAuthenticated('the credential has expired: sign in again')
   if (await ports.store.revocations.covering(caller.identity)) throw new NotAuthenticated('the credential was revoked')
-  if (caller.boundTo === null) await ports.store.people.saw(caller.identity)
+  if (caller.boundTo === null) await ports.store.people.saw(caller.proved)
   return caller
 }
 
@@ -111,11 +114,12 @@ async function shout(ports: ApiPorts, c: ApiContext, tokenId: string, identity: 
   await ports.store.emergency.used(tokenId, identity.subject, what)
 }
 
-function makeCaller(ports: ApiPorts, identity: Identity, by: Caller['by'], boundTo: string | null, tokenId: string | null): Caller {
+function makeCaller(ports: ApiPorts, proved: Identity, by: Caller['by'], boundTo: string | null, tokenId: string | null): Caller {
   const facts = ports.facts()
+  const identity = ports.declared?.(proved) ?? proved
   // An agent holds no office, and neither does a token made for one resource.
   const office = (members: Members) => !identity.agent && boundTo === null && isMember(members, identity)
-  return { identity, party: partyOf(identity), by, boundTo, tokenId, admin: office(facts.admins), auditor: office(facts.auditors) }
+  return { identity, proved, party: partyOf(identity), by, boundTo, tokenId, admin: office(facts.admins), auditor: office(facts.auditors) }
 }
 
 function isMember(members: Members, identity: Identity): boolean {

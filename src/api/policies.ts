@@ -38,8 +38,9 @@ export function policies(api: Api): void {
       const caller = c.get('caller')
       const { resource, statement, as } = c.req.valid('json')
       if (as !== undefined && !caller.admin && !caller.auditor) throw new NotAllowed('only admins and auditors of Sluice may ask this for somebody else')
-      const who: Identity =
-        as === undefined ? caller.identity : { ...as, onBehalfOf: null, credentialHash: 'explain', tokenId: null, expiresAtMs: caller.identity.expiresAtMs }
+      const named: Identity | null =
+        as === undefined ? null : { ...as, onBehalfOf: null, credentialHash: 'explain', tokenId: null, expiresAtMs: caller.identity.expiresAtMs }
+      const who = named === null ? caller.identity : (ports.declared?.(named) ?? named)
       if (!(await ports.grants(who)).some(({ name }) => name === resource)) throw new NoSuchResource(`no such resource, or none within reach: ${resource}`)
       return c.json((await ports.policies.explain(who, resource, statement)) as object, 200)
     },

@@ -62,6 +62,8 @@ export interface ApiPorts {
   readonly policies: PoliciesPort
   /** A token of a configured issuer → who it is; throws NotAuthenticated. Sluice's own tokens are the store's. */
   authenticate(secret: string): Promise<Identity>
+  /** The same identity with the groups that the configuration gives it; absent: it gives none. */
+  declared?(identity: Identity): Identity
   /** What this identity may reach, and how. */
   grants(identity: Identity): Promise<readonly Grant[]>
   /** Throws ConfigInvalid for a body in the shape of sluice.yaml that would not load. */

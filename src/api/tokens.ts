@@ -20,7 +20,7 @@ export function tokens(api: Api): void {
         throw new NoSuchResource(`no such resource, or none you may reach: ${resource}`)
       return c.json(
         await act(ports, caller, 'token.mint', resource, { ttlSeconds }, () =>
-          ports.store.tokens.mint(caller.identity, 'resource', resource, ttlSeconds * 1_000),
+          ports.store.tokens.mint(caller.proved, 'resource', resource, ttlSeconds * 1_000),
         ),
         200,
       )

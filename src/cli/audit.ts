@@ -26,11 +26,13 @@ export const command: Command = {
 async function atGateway(given: Given): Promise<number> {
   const client = await openClient(given)
   const verified = await client.get<Verification>('/api/audit/verify')
-  show(given, verified, ({ ok, firstBad, unsealed, events: count, bytes }) => {
-    line(ok ? `the record is whole: ${count} batches, ${bytes} bytes` : `NOT WHOLE: ${inert(firstBad?.file ?? '')}${firstBad?.session == null ? '' : `, after event ${firstBad.sequence} of session ${firstBad.session}`}: ${inert(firstBad?.why ?? '')}`)
+  show(given, verified, ({ ok, unsealed, events: count, bytes }) => {
+    if (ok) line(`the record is whole: ${count} batches, ${bytes} bytes`)
     for (const one of unsealed) line(`not sealed yet: ${inert(one)}`)
   })
-  return verified.ok ? 0 : 1
+  const { firstBad } = verified
+  if (!verified.ok) throw new CommandFailed(`the record is NOT WHOLE: ${inert(firstBad?.file ?? '')}${firstBad?.session == null ? '' : `, after event ${firstBad.sequence} of session ${firstBad.session}`}: ${inert(firstBad?.why ?? 'unknown')}`)
+  return 0
 }
 
 /** The key that stands beside the record proves nothing against whoever could write both: --key takes one kept elsewhere. */
@@ -45,15 +47,20 @@ function offline(given: Given, folder: string | undefined): number {
   if (!existsSync(key)) throw new CommandFailed(`the public key that signs the record is not at ${key}: say where with --key`)
   const verified = verifyFolder(recordings, heads, createPublicKey(readFileSync(key)))
   show(given, verified, print)
-  return verified.ok ? 0 : 1
+  if (!verified.ok) throw new CommandFailed(`the record is NOT WHOLE: ${placeOf(verified.bad[0])}${verified.bad.length > 1 ? ` (and ${verified.bad.length - 1} more)` : ''}`)
+  return 0
 }
 
 function print(verified: FolderVerification): void {
-  for (const { log, segment, batch, after, why } of verified.bad) {
-    line(`NOT WHOLE: ${inert(log)}${segment === null ? '' : ` segment ${segment}`}${batch === null ? '' : ` batch ${batch}`}${after === null ? '' : `, after event ${after.sequence} of session ${inert(after.session)}`}: ${why}`)
-  }
+  for (const bad of verified.bad) line(`NOT WHOLE: ${placeOf(bad)}`)
   for (const { log, why } of verified.unsealed) line(`not sealed: ${inert(log)}: ${why}`)
   line(`${verified.ok ? 'whole' : 'not whole'}: ${verified.sessions} sessions, ${verified.events} events, ${verified.bytes} bytes in ${verified.segments} files, ${verified.signedHeads} signed heads`)
+}
+
+function placeOf(bad: FolderVerification['bad'][number] | undefined): string {
+  if (bad === undefined) return 'no place is known'
+  const { log, segment, batch, after, why } = bad
+  return `${inert(log)}${segment === null ? '' : ` segment ${segment}`}${batch === null ? '' : ` batch ${batch}`}${after === null ? '' : `, after event ${after.sequence} of session ${inert(after.session)}`}: ${why}`
 }
 
 async function events(given: Given): Promise<void> {

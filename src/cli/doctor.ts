@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { loadConfig } from '../config.ts'
 import { ConfigErrors } from '../core/errors.ts'
 import { readJson, reason, send } from './api.ts'
-import { type Command, type Given, misused } from './command.ts'
+import { type Command, CommandFailed, type Given, misused } from './command.ts'
 import { inert, line, show } from './output.ts'
 import { findProfile, type Profile, profileName } from './profile.ts'
 import { renewed } from './renew.ts'
@@ -25,7 +25,8 @@ export const command: Command = {
     const file = given.text('config')
     const findings = [runtime(), ...(file === undefined ? [] : gatewayFile(file)), ...await client(given), programs()]
     show(given, findings, (list) => { for (const { ok, what, why } of list) line(`${ok ? 'ok  ' : 'BAD '} ${what}: ${inert(why)}`) })
-    return findings.every(({ ok }) => ok) ? 0 : 1
+    const bad = findings.filter(({ ok }) => !ok)
+    if (bad.length > 0) throw new CommandFailed(`${bad.length} of ${findings.length} checks are bad: ${bad.map(({ what }) => inert(what)).join(', ')}`)
   },
 }
 

@@ -5,7 +5,7 @@ import type { SecureContext } from 'node:tls'
 import { type Authenticated, opens } from '../auth/authenticate.ts'
 import type { Config } from '../config.ts'
 import { NoSuchResource, NotAllowed, NotAuthenticated, RecordFailed, SluiceError } from '../core/errors.ts'
-import type { Identity } from '../core/identity.ts'
+import { type Identity, withDeclared } from '../core/identity.ts'
 import { LiveSession, newSessionId } from '../core/open.ts'
 import type { Grant, PolicySet } from '../core/policy.ts'
 import type { SessionPorts } from '../core/ports.ts'
@@ -23,7 +23,7 @@ const EXPIRY_GRACE_MS = 25_000
 const TICK_MS = 1_000
 
 export type WorkerBus = Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>
-interface Open { readonly session: LiveSession; readonly resource: Resource; readonly identity: Identity; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
+interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its credential proved it. */ readonly identity: Identity; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
 
 export interface DoorParts {
   readonly number: number
@@ -81,7 +81,9 @@ export class Door implements Gate {
     const failure = this.#p.recorder.failure
     if (failure !== null) throw new RecordFailed(failure)
     const found = await this.#p.authenticate(login.secret)
-    const { identity } = found
+    // Proved by the credential; groups that the configuration gives are looked up anew whenever it changes.
+    const proved = found.identity
+    const identity = withDeclared(proved, this.#config.identity.people)
     if (this.#isRevoked(identity)) throw new NotAuthenticated('the credential was revoked: sign in again, or ask an admin')
     const resource = this.#config.resources.find((r) => r.name === login.resource)
     const grant = resource === undefined ? null : this.#policies.grant(identity, resource)
@@ -92,7 +94,7 @@ export class Door implements Gate {
     if (credentialFor(resource, grant.needs) === null) throw new NotAllowed(`resource ${resource.name} has no credential that covers ${grant.needs}`)
     const id = newSessionId()
     const startedAtMs = Date.now()
-    const counted = await this.#p.bus.ask('opened', { id, resource: resource.name, protocol: resource.protocol, database, identity, client: client.address, application: login.application, startedAtMs, worker: this.#p.number, direct: found.boundTo === null })
+    const counted = await this.#p.bus.ask('opened', { id, resource: resource.name, protocol: resource.protocol, database, identity: proved, client: client.address, application: login.application, startedAtMs, worker: this.#p.number, direct: found.boundTo === null })
     if (!counted.allowed) throw new NotAllowed(counted.why)
     const record = this.#p.recorder.session(id, resource.name)
     let state = () => ''
@@ -104,7 +106,7 @@ export class Door implements Gate {
       record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
       await record.durable('disk')
     } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
-    const entry: Open = { session, resource, identity, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
+    const entry: Open = { session, resource, identity: proved, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
     this.#open.set(id, entry)
     return {
       session, resource, database, keyedHash: this.#p.ports.keyedHash,
@@ -173,7 +175,7 @@ export class Door implements Gate {
     for (const entry of this.#open.values()) {
       const resource = config.resources.find((r) => r.name === entry.resource.name)
       if (resource === undefined) { entry.session.end('its resource is gone'); continue }
-      const grant = policies.grant(entry.identity, resource)
+      const grant = policies.grant(withDeclared(entry.identity, config.identity.people), resource)
       if (!grant.opens) entry.session.end('no policy opens this resource to you any more')
       else entry.session.regrant(grant)
     }

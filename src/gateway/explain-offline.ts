@@ -3,6 +3,7 @@
 import type { Config } from '../config.ts'
 import { compilePolicies } from '../core/compile.ts'
 import { NoSuchResource } from '../core/errors.ts'
+import { withDeclared } from '../core/identity.ts'
 import { explain, type Explanation } from '../core/explain.ts'
 import { requestDetector } from './detection.ts'
 import { statementOf } from './offline.ts'
@@ -13,6 +14,6 @@ export async function explainOffline(config: Config, who: Supposed, name: string
   const resource = config.resources.find((one) => one.name === name)
   if (resource === undefined) throw new NoSuchResource(`no resource is named ${name} in ${config.file}`)
   const policies = compilePolicies(config.policies, { detector: requestDetector })
-  const identity = { ...who, onBehalfOf: null, credentialHash: 'explain', tokenId: null, expiresAtMs: Number.MAX_SAFE_INTEGER }
+  const identity = withDeclared({ ...who, onBehalfOf: null, credentialHash: 'explain', tokenId: null, expiresAtMs: Number.MAX_SAFE_INTEGER }, config.identity.people)
   return explain(policies, identity, resource, await statementOf(text))
 }

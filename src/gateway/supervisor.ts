@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { KeyFetcher } from '../auth/keys.ts'
 import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
 import { NotAuthenticated } from '../core/errors.ts'
+import { declaredGroups } from '../core/identity.ts'
 import type { Budget } from '../core/policy.ts'
 import { openKeyring, writeKeyring } from '../store/keyring.ts'
 import { HeadKeeper } from '../store/record/index.ts'
@@ -89,6 +90,7 @@ class Supervisor implements Gateway {
     this.#address = storage.address
     this.#store = await openStore(storage.address)
     this.#use(this.#text, await this.#storedResources())
+    this.#store.reviews.declared = (issuer, subject) => declaredGroups(this.config.identity.people, issuer, subject)
     const instance = await this.#store.begin()
     this.#endings.push(() => { void instance.end().catch(() => {}) })
     this.#heads = await HeadKeeper.open({ data: gateway.data, second: gateway.heads })

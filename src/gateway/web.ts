@@ -14,7 +14,7 @@ import { checkPolicyText } from '../core/check.ts'
 import { compilePolicies } from '../core/compile.ts'
 import { ConfigErrors, NoSuchResource, NotAuthenticated } from '../core/errors.ts'
 import { explain } from '../core/explain.ts'
-import type { Identity } from '../core/identity.ts'
+import { declaredGroups, type Identity, withDeclared } from '../core/identity.ts'
 import { parseResource } from '../core/resource-rules.ts'
 import { RecordReader, verifyFolder, type Event } from '../store/record/index.ts'
 import { openStore } from '../store/store.ts'
@@ -36,6 +36,7 @@ async function main(): Promise<void> {
   file = boot.file
   use(boot.text, file, boot.stored)
   const store = await openStore(boot.store, { migrate: false })
+  store.reviews.declared = (issuer, subject) => declaredGroups(config.identity.people, issuer, subject)
   const keys = new KeyCache((issuer, { refresh }) => bus.ask('keys', { issuer, refresh }))
   const authenticator = new Authenticator({
     issuers: () => issuersOf(config), keys, breakGlass: () => config.gateway.emergency.map((a) => ({ name: a.name, groups: a.groups, hash: a.passwordHash })),
@@ -81,6 +82,7 @@ async function main(): Promise<void> {
       if (found.boundTo !== null) throw new NotAuthenticated('this token opens one resource only')
       return found.identity
     },
+    declared: (identity) => withDeclared(identity, config.identity.people),
     grants: async (identity: Identity): Promise<GrantView[]> => config.resources.flatMap((resource) => { const view = grantView(policies, identity, resource, config); return view === null ? [] : [view] }),
     checkResource: async (name, body) => { parseResource({ ...(body as object), name }, { origin: 'store', folder: config.folder }) },
     testResource: (name) => bus.ask('test', { name }),

@@ -31,6 +31,8 @@ export interface ReviewStep {
 }
 
 export class Reviews {
+  /** Groups that the configuration gives a person: they count as those of a credential do. */
+  declared: (issuer: string, subject: string) => readonly string[] = () => []
   readonly #database: Database
   readonly #clock: Clock
   constructor(database: Database, clock: Clock) {
@@ -93,8 +95,8 @@ export class Reviews {
       `UPDATE sluice.reviews r SET state = $2, decided_issuer = $3, decided_by = $4, comment = $5, decided_ms = n,
          ended_ms = CASE WHEN $2 = 'denied' THEN n END, expires_ms = CASE WHEN $2 = 'approved' AND r.wait = 'refuse' THEN n + r.within_ms ELSE r.expires_ms END
        FROM sluice.now_ms($6) n WHERE r.id = $1 AND r.state = 'waiting' AND r.expires_ms > n
-         AND ${reviewerStands('$3', '$4')} RETURNING r.*`,
-      [id, decision === 'approve' ? 'approved' : 'denied', approver.issuer, approver.subject, said, this.#clock.nowMs()],
+         AND ${reviewerStands('$3', '$4', '$7')} RETURNING r.*`,
+      [id, decision === 'approve' ? 'approved' : 'denied', approver.issuer, approver.subject, said, this.#clock.nowMs(), this.declared(approver.issuer, approver.subject)],
     )
     if (row !== undefined) return fromRow(row)
     throw await this.#whyNot(id, 'waiting')
@@ -111,7 +113,8 @@ export class Reviews {
     if (review.state === 'approved' && !(await stillReviewer({ issuer: review.decidedByIssuer!, subject: review.decidedBy! }, review)))
       return this.#leftGroup(id)
     const [row] = await this.#use(
-      `r.id = $2 AND r.binding = $3 AND (r.wait = 'refuse' OR EXISTS (SELECT 1 FROM sluice.instances i WHERE i.number = r.instance AND i.ended_ms IS NULL))`,
+      `r.id = $3 AND r.binding = $4 AND (r.wait = 'refuse' OR EXISTS (SELECT 1 FROM sluice.instances i WHERE i.number = r.instance AND i.ended_ms IS NULL))`,
+      review,
       [id, binding],
     )
     if (row !== undefined) return fromRow(row)
@@ -191,11 +194,11 @@ export class Reviews {
   }
 
   /** The one place where a review becomes used. The approver's groups are those of their latest credential. */
-  #use(condition: string, values: readonly string[]): Promise<ReviewRow[]> {
+  #use(condition: string, review: StoredReview, values: readonly string[]): Promise<ReviewRow[]> {
     return this.#database.query<ReviewRow>(
       `UPDATE sluice.reviews r SET state = 'used', ended_ms = n FROM sluice.now_ms($1) n
-       WHERE r.state = 'approved' AND r.expires_ms > n AND ${reviewerStands('r.decided_issuer', 'r.decided_by')} AND ${condition} RETURNING r.*`,
-      [this.#clock.nowMs(), ...values],
+       WHERE r.state = 'approved' AND r.expires_ms > n AND ${reviewerStands('r.decided_issuer', 'r.decided_by', '$2')} AND ${condition} RETURNING r.*`,
+      [this.#clock.nowMs(), this.declared(review.decidedByIssuer ?? '', review.decidedBy ?? ''), ...values],
     )
   }
 
@@ -247,11 +250,12 @@ export class Reviews {
   }
 }
 
-/** Not revoked, and by their latest credential a person to whom the review is addressed. */
+/** Not revoked, and by their latest credential and the configuration a person to whom the review is addressed. */
 const reviewerStands = (
   issuer: string,
   subject: string,
+  declared: string,
 ) => `NOT EXISTS (SELECT 1 FROM sluice.revocations v WHERE v.kind = 'subject' AND v.value = ${issuer}::text || ' ' || ${subject}::text)
-  AND EXISTS (SELECT 1 FROM sluice.people p WHERE p.issuer = ${issuer} AND p.subject = ${subject} AND NOT p.agent AND (p.groups && r.reviewer_groups OR p.subject = ANY (r.reviewer_users)))`
+  AND EXISTS (SELECT 1 FROM sluice.people p WHERE p.issuer = ${issuer} AND p.subject = ${subject} AND NOT p.agent AND ((p.groups || ${declared}::text[]) && r.reviewer_groups OR p.subject = ANY (r.reviewer_users)))`
 
 const noSuchReview = () => new ReviewRefused('no-such-review', 'there is no such review')

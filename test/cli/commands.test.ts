@@ -1,7 +1,7 @@
 // Every command of `sluice` that talks to a gateway, run as a process against a real one: what it prints, for people and with --json, its
 // exit status, and the one line it fails with.
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -177,6 +177,26 @@ describe('the command line', () => {
     refused(await as('sam', 'sessions', 'export', read.session, '--output', join(stage.folder, 'absent/x')), /no such file|ENOENT/)
     refused(await as('kim', 'sessions', 'export', read.session), /only auditors/)
     assert.match(good(await as('sam', 'audit', 'verify')), /the record is whole/)
+  })
+
+  test('a record that is not whole, and a bad finding of doctor, are said in one line on stderr', async () => {
+    const copy = join(stage.folder, 'copy')
+    cpSync(join(stage.gateway.data, 'recordings'), join(copy, 'recordings'), { recursive: true })
+    const segment = readdirSync(join(copy, 'recordings'), { recursive: true, encoding: 'utf8' }).map((file) => join(copy, 'recordings', file)).filter((file) => statSync(file).isFile()).sort((a, b) => statSync(b).size - statSync(a).size)[0]!
+    const bytes = readFileSync(segment)
+    bytes[bytes.length >> 1]! ^= 1
+    writeFileSync(segment, bytes)
+    const verify = ['audit', 'verify', copy, '--heads', join(stage.folder, 'none'), '--key', join(stage.gateway.data, 'keys/record.pub.pem')]
+    const [human, machine, doctor] = await Promise.all([stage.sluice(verify), stage.sluice([...verify, '--json']), as('nobody-here', 'doctor')])
+    for (const ran of [human, machine]) {
+      assert.equal(ran.status, 1)
+      assert.match(ran.error, /^sluice: the record is NOT WHOLE: .+\n$/)
+    }
+    assert.match(human.out, /^NOT WHOLE: /m)
+    assert.equal((JSON.parse(machine.out) as { ok: boolean }).ok, false)
+    assert.equal(doctor.status, 1)
+    assert.match(doctor.out, /^BAD {2}sign-in: /m)
+    assert.match(doctor.error, /^sluice: 1 of \d+ checks are bad: sign-in\n$/)
   })
 
   test('a statement is cancelled and its session goes on; a session is followed, and ended', async (context) => {

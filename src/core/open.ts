@@ -15,8 +15,6 @@ import type { Statement } from './statement.ts'
 const LEASE_ROWS = 1_000
 const LEASE_PARTS = 20
 const leaseRows = (account: BudgetAccount, rowsMax: number, rows: number): number => Math.max(1, Math.min(rowsMax, Math.max(rows, Math.min(LEASE_ROWS, Math.floor(account.budget.rows / LEASE_PARTS)))))
-/** Answers below this are described by their plan alone; a longer list of limits is never seen in practice. */
-const ANSWERED = new Set(['executed', 'failed', 'ended', 'skipped', 'unknown'])
 
 export interface SessionParts {
   readonly id: string
@@ -345,15 +343,14 @@ export class LiveSession implements Session {
   }
   saw(plan: Plan, what: Seen): void {
     const run = plan as Run
-    if (!ANSWERED.has(what.kind)) return
     this.counts.rows += run.rows
     if (run.open) {
       run.open = false
       for (const { account, leases } of run.accounts) this.#giveBack(account, leases, run.rows)
       run.accounts.length = 0
     }
-    const more = what.kind === 'executed' ? `,"tag":${JSON.stringify(what.tag)}` : what.kind === 'failed' ? `,"code":${JSON.stringify(what.code)}` : what.kind === 'ended' ? `,"rule":${JSON.stringify(what.rule)}` : what.kind === 'unknown' ? `,"why":${JSON.stringify(what.why)}` : ''
-    try { this.#p.record.append('ended', `{"run":${run.run},"outcome":"${what.kind}","rows":${run.rows},"bytes":${run.bytes}${more}}`) } catch (error) { this.#unrecorded(error) }
+    const detail = what.kind === 'executed' ? what.tag : what.kind === 'failed' ? what.code : what.kind === 'ended' ? what.rule : what.kind === 'unknown' ? what.why : ''
+    try { this.#p.record.ended(run.run, what.kind, run.rows, run.bytes, detail) } catch (error) { this.#unrecorded(error) }
   }
   /** What a run did not use, of the youngest lease first. */
   #giveBack(account: BudgetAccount, leases: readonly Lease[], used: number): void {

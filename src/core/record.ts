@@ -1,14 +1,22 @@
 /** Kinds of events of a session, in the order of their codes on disk. Codes are forever: append only. */
 export const EVENT_KINDS = ['opened', 'asked', 'review', 'answer', 'ended', 'note', 'closed', 'probe', 'admin', 'crash', 'retired', 'login'] as const
 export type EventKind = (typeof EVENT_KINDS)[number]
+/** What became of a run, in the order of their codes on disk. Append only. */
+export const OUTCOMES = ['executed', 'failed', 'ended', 'skipped', 'unknown'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 /** How strongly what was appended so far must be kept: in the kernel's hands, or on disk. */
 export type Durability = 'kernel' | 'disk'
 
 /** One session's part of the record. Made by a Recorder; one writer only. */
 export interface SessionRecord {
-  /** Appends one event; `body` is JSON text made by the caller. Buffered: written by the next `durable` or within 200 ms. Throws RecordFailed when the record can't be kept. */
+  /**
+   * Appends one event; `body` is JSON text made by the caller. Buffered: written by the next `durable` or within 200 ms. Throws RecordFailed
+   * when the record can't be kept: `asked` at once, others when more waits for the disk than may.
+   */
   append(kind: EventKind, body: string): void
+  /** Appends `ended`: made for the path of every statement, so nothing is formatted. `detail` is a tag, a code, a rule or a reason. */
+  ended(run: number, outcome: Outcome, rows: number, bytes: number, detail: string): void
   /** Appends bytes that the client was given, after the mask. Copied at once. */
   answer(run: number, bytes: Buffer, start: number, end: number): void
   /** True when all appended so far already is that durable, else a promise (group commit over the worker's sessions). Rejects with RecordFailed. */

@@ -20,6 +20,7 @@ import { Relay } from '../../src/wire/relay.ts'
 import { requestDetector } from '../../src/gateway/detection.ts'
 import type { TestServer } from '../servers/postgres.ts'
 import { RawClient } from './client.ts'
+import { DETAIL_OF } from '../../src/store/record/layout.ts'
 
 const IDENTITY: Identity = { subject: 'agent@example.com', issuer: 'corp', groups: ['team'], agent: false, onBehalfOf: null, credentialHash: '', tokenId: null, expiresAtMs: Infinity }
 export const EVERYTHING = 'policies: [{ name: all, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin] }]\n'
@@ -90,7 +91,8 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
     id: 'session', identity: IDENTITY, resource, grant: grantOf(options.policies ?? EVERYTHING), ports, facts: { id: 'session', database: options.database ?? 'postgres', client: '127.0.0.1', startedAtMs: Date.now() },
     state: () => `${reader?.state?.role ?? ''}\0${reader?.state?.searchPath.join('\0') ?? ''}`, redact: (text) => text,
     record: {
-      append: (kind, body) => { record.push({ kind, body: JSON.parse(body) as Record<string, unknown> }) }, answer() {}, behind: false, caughtUp: async () => {}, close() {},
+      append: (kind, body) => { record.push({ kind, body: JSON.parse(body) as Record<string, unknown> }) }, answer() {},
+      ended: (run, outcome, rows, bytes, detail) => { record.push({ kind: 'ended', body: { run, outcome, rows, bytes, [DETAIL_OF[outcome] ?? 'detail']: detail } }) }, behind: false, caughtUp: async () => {}, close() {},
       durable: () => (options.durableMs === undefined ? true : new Promise((done) => setTimeout(done, options.durableMs))),
     },
   })

@@ -62,9 +62,9 @@ function badDisk(): Disk & { failWrite: boolean; failSync: boolean; hold: boolea
   const fault = (code: string) => Object.assign(new Error(code), { code })
   return {
     failWrite: false, failSync: false, hold: false, held: [],
-    write(file, bytes, start, length) {
-      if (this.failWrite) { if (length > 10) realDisk.write(file, bytes, start, 10); throw fault('ENOSPC') }
-      return realDisk.write(file, bytes, start, length)
+    write(file, bytes, start, length, position) {
+      if (this.failWrite) { if (length > 10) realDisk.write(file, bytes, start, 10, position); throw fault('ENOSPC') }
+      return realDisk.write(file, bytes, start, length, position)
     },
     sync(file, done) {
       const go = () => { if (this.failSync) done(fault('EIO')); else realDisk.sync(file, done) }

@@ -31,7 +31,7 @@ test('a record with a crash in it, and a file that a disk failed, is whole too, 
   const place = temporaryFolder()
   const { folder, second, keeper, publicKey } = await smallRecord(place.path, false)
   let full = false
-  const disk: Disk = { ...realDisk, write: (file, bytes, start, length) => { if (full) throw Object.assign(new Error('full'), { code: 'ENOSPC' }); return realDisk.write(file, bytes, start, length) } }
+  const disk: Disk = { ...realDisk, write: (file, bytes, start, length, position) => { if (full) throw Object.assign(new Error('full'), { code: 'ENOSPC' }); return realDisk.write(file, bytes, start, length, position) } }
   const recorder = openRecorder({ folder, writer: 'boot-3', disk, onHead: (head) => { if (head.state !== 'closed') void keeper.take(head) }, freeBytesMin: 0 })
   const session = recorder.session('a', 'orders')
   session.append('opened', '{}')
@@ -275,7 +275,7 @@ test('bytes cut at every position, and bytes of any kind, are read without harm'
     const bytes = noise(below, below(300))
     openSegment(bytes)
     eachEvent(bytes, 0, bytes.length, new Map([[1, 'x']]), null, () => {})
-    nextBatch(bytes, { batch: 0, at: 0, chain: Buffer.alloc(32) })
+    nextBatch(bytes, { batch: 0, at: 0, whole: 0, chain: Buffer.alloc(32) })
     openSegment(Buffer.concat([Buffer.from('SLRC\x01'), bytes]))
   }
 })

@@ -7,7 +7,7 @@ import { constants, zstdCompress } from 'node:zlib'
 import { FIRST_PREVIOUS } from './heads.ts'
 import type { HeadKeeper } from './keeper.ts'
 import { CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, FRAME_HEAD_BYTES, sha256 } from './layout.ts'
-import { syncFolder } from './log.ts'
+import { syncFolder } from './prepare.ts'
 import { type Fault, firstPlace, nextBatch, openSegment, type OpenSegment } from './scan.ts'
 import { FolderShelf } from './shelf.ts'
 

@@ -57,7 +57,7 @@ export class RecordReader {
     for (let closed = false; !closed && !signal.aborted;) {
       for (const log of this.#shelf.logs()) {
         if (resource !== null && !log.startsWith(`${resource}/`)) continue
-        const place = places.get(log) ?? { segment: 0, batch: 0 }
+        const place = places.get(log) ?? { segment: 0, at: 0 }
         places.set(log, place)
         for (const event of this.#since(log, place, session)) { closed ||= event.kind === 'closed'; yield event }
       }
@@ -71,9 +71,8 @@ export class RecordReader {
   *#since(log: string, follow: Follow, session: string): Generator<Event> {
     for (const number of this.#shelf.segments(log)) {
       if (number < follow.segment) continue
-      if (number > follow.segment) { follow.segment = number; follow.batch = 0 }
-      const from = follow.batch
-      yield* eventsIn(this.#shelf.segment(log, number), session, from, (batch) => { follow.batch = batch })
+      if (number > follow.segment) { follow.segment = number; follow.at = 0 }
+      yield* eventsIn(this.#shelf.segment(log, number), session, follow.at, (at) => { follow.at = at })
     }
   }
 
@@ -90,16 +89,25 @@ export class RecordReader {
     }
   }
 }
-interface Follow { segment: number; batch: number }
+interface Follow { segment: number; at: number }
 
-function* eventsIn(bytes: Buffer | null, session: string | null, afterBatch = 0, reached?: (batch: number) => void): Generator<Event> {
+/** Also those behind the last link: whole frames that a writer at work, or one that died, has not linked. */
+function* eventsIn(bytes: Buffer | null, session: string | null, after = 0, reached?: (at: number) => void): Generator<Event> {
   const segment = bytes === null ? null : openSegment(bytes)
   if (segment === null) return
   const names = new Map<number, string>()
   const place = firstPlace(segment)
-  for (let batch = nextBatch(segment.bytes, place); batch !== null && typeof batch !== 'string'; batch = nextBatch(segment.bytes, place)) {
+  for (;;) {
+    const start = place.at
+    const batch = nextBatch(segment.bytes, place)
+    if (batch === null || batch === 'broken') return
+    const end = batch === 'torn' ? place.whole : batch.end
     const events: Event[] = []
-    if (!eachEvent(segment.bytes, batch.start, batch.end, names, session, (event) => { events.push(event) })) return
-    if (place.batch > afterBatch) { reached?.(place.batch); yield* events }
+    let from = start
+    // Names come first in a segment: what was given before is only read for them.
+    if (start < after && after <= end) { if (!eachEvent(segment.bytes, start, after, names, session, () => {})) return; from = after }
+    if (!eachEvent(segment.bytes, from, end, names, session, (event) => { events.push(event) })) return
+    if (end > after) { reached?.(end); yield* events }
+    if (batch === 'torn') return
   }
 }

@@ -3,9 +3,9 @@
 import { closeSync, mkdirSync, openSync, statfs, type StatsFs, statfsSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { RecordFailed } from '../../core/errors.ts'
-import type { Durability, EventKind, Recorder, SessionRecord } from '../../core/record.ts'
-import { codeOf, EVENT_BYTES_MAX, SAFE_NAME, SESSION_ID_BYTES_MAX } from './layout.ts'
-import { BATCH_BYTES, type Disk, type Head, Log, realDisk, SEGMENT_BYTES_MAX, STALLED } from './log.ts'
+import type { Durability, EventKind, Outcome, Recorder, SessionRecord } from '../../core/record.ts'
+import { codeOf, ENDED_BYTES, EVENT_BYTES_MAX, outcomeCode, SAFE_NAME, SESSION_ID_BYTES_MAX } from './layout.ts'
+import { BATCH_BYTES, type Disk, type Head, Log, realDisk, SEGMENT_BYTES_MAX, SEGMENT_MS_MAX, type Shared, STALLED } from './log.ts'
 
 const TICK_MS = 100
 const PROBE_EVERY_MS = 1_000
@@ -14,10 +14,13 @@ export const FREE_BYTES_MIN = 500 * 1024 * 1024
 /** What a session, and all of a worker, may have written that is not on disk: beyond it, reading from the server stops. */
 export const SESSION_UNSYNCED_BYTES_MAX = 1024 * 1024
 export const WORKER_UNSYNCED_BYTES_MAX = 64 * 1024 * 1024
+/** What may wait in memory while the disk fails: the rest of answers to what was recorded, until reading from the server stops. */
+const HELD_BYTES_MAX = WORKER_UNSYNCED_BYTES_MAX * 2
 /** A session's bound counts only while the disk is this late, else every bulk read would wait for every sync. */
 const LATE_MS = 1_000
 /** An answer is split, so that no batch grows for it. */
 const ANSWER_BYTES_MAX = BATCH_BYTES / 2
+const LONG_TEXT = 16 * 1024
 
 export interface RecorderOptions {
   /** `<data>/recordings`. */
@@ -28,6 +31,7 @@ export interface RecorderOptions {
   readonly onFailure?: (why: string | null) => void
   readonly freeBytesMin?: number
   readonly segmentBytesMax?: number
+  readonly segmentMsMax?: number
   readonly disk?: Disk
   readonly nowMs?: () => number
 }
@@ -39,6 +43,7 @@ export class FileRecorder implements Recorder {
   readonly #logs = new Map<string, Log>()
   readonly #timer: NodeJS.Timeout
   readonly #nowMs: () => number
+  readonly #shared: Shared = { unsynced: 0, wallLessMonotonicMs: 0 }
   #sessions = 0
   #broken: string | null = null
   #low: string | null = null
@@ -50,6 +55,7 @@ export class FileRecorder implements Recorder {
     if (!SAFE_NAME.test(options.writer)) throw new RecordFailed('a boot id has only letters, digits, dots and dashes')
     this.#o = options
     this.#nowMs = options.nowMs ?? Date.now
+    this.#shared.wallLessMonotonicMs = this.#nowMs() - performance.now()
     mkdirSync(options.folder, { recursive: true, mode: 0o700 })
     this.#timer = setInterval(() => { this.#tick() }, TICK_MS).unref()
     this.#space(null, statfsSync(options.folder))
@@ -59,11 +65,7 @@ export class FileRecorder implements Recorder {
     for (const log of this.#logs.values()) if (log.stalled) return true
     return false
   }
-  get unsyncedBytes(): number {
-    let total = 0
-    for (const log of this.#logs.values()) total += log.unsyncedBytes
-    return total
-  }
+  get unsyncedBytes(): number { return this.#shared.unsynced }
 
   session(id: string, resource: string): SessionRecord {
     if (this.failure !== null) throw new RecordFailed(this.failure)
@@ -75,12 +77,13 @@ export class FileRecorder implements Recorder {
       this.#logs.set(resource, log)
     }
     if (log.failure !== null) throw new RecordFailed(log.failure)
-    return new FileSession(this, log, id, ++this.#sessions, this.#nowMs)
+    return new FileSession(this, log, id, ++this.#sessions, this.#shared)
   }
   #openLog(resource: string): Log {
     const { folder, writer, onHead } = this.#o
     return new Log({
       folder, resource, writer, onHead, nowMs: this.#nowMs, disk: this.#o.disk ?? realDisk, segmentBytesMax: this.#o.segmentBytesMax ?? SEGMENT_BYTES_MAX,
+      segmentMsMax: this.#o.segmentMsMax ?? SEGMENT_MS_MAX, unsyncedBytesMax: HELD_BYTES_MAX, shared: this.#shared,
       onFailure: (why) => { this.#setBroken(why); this.#probedAtMs = this.#nowMs() },
     })
   }
@@ -91,6 +94,7 @@ export class FileRecorder implements Recorder {
   }
 
   #tick(): void {
+    this.#shared.wallLessMonotonicMs = this.#nowMs() - performance.now()
     for (const log of this.#logs.values()) log.tick()
     if (this.#nowMs() - this.#probedAtMs >= PROBE_EVERY_MS || this.#nowMs() < this.#probedAtMs) this.#probe()
   }
@@ -119,7 +123,7 @@ export class FileRecorder implements Recorder {
       const disk = this.#o.disk ?? realDisk
       const file = openSync(path, 'w', 0o600)
       try {
-        const wrote = disk.write(file, Buffer.alloc(PROBE_BYTES), 0, PROBE_BYTES)
+        const wrote = disk.write(file, Buffer.alloc(PROBE_BYTES), 0, PROBE_BYTES, 0)
         if (wrote !== PROBE_BYTES) throw new Error('short write')
         disk.syncNow(file)
       } finally { closeSync(file); unlinkSync(path) }
@@ -134,7 +138,8 @@ export class FileRecorder implements Recorder {
 
   /** Used by sessions. */
   isBehind(log: Log, sessionUnsynced: number): boolean {
-    if (this.unsyncedBytes > WORKER_UNSYNCED_BYTES_MAX) return true
+    if (this.#shared.unsynced > WORKER_UNSYNCED_BYTES_MAX) return true
+    if (log.failure !== null) return sessionUnsynced > SESSION_UNSYNCED_BYTES_MAX
     const since = log.unsyncedSinceMs
     return since !== null && sessionUnsynced > SESSION_UNSYNCED_BYTES_MAX && this.#nowMs() - since > LATE_MS
   }
@@ -151,45 +156,54 @@ class FileSession implements SessionRecord {
   readonly #log: Log
   readonly #id: string
   readonly #number: number
-  readonly #nowMs: () => number
+  readonly #shared: Shared
   #sequence = 0
   #position = 0
   #unsynced = 0
   #namedIn = 0
   #closed = false
 
-  constructor(recorder: FileRecorder, log: Log, id: string, number: number, nowMs: () => number) {
+  constructor(recorder: FileRecorder, log: Log, id: string, number: number, shared: Shared) {
     this.#recorder = recorder
     this.#log = log
     this.#id = id
     this.#number = number
-    this.#nowMs = nowMs
+    this.#shared = shared
   }
 
   append(kind: EventKind, body: string): void {
     const code = codeOf.get(kind)
     if (code === undefined || kind === 'answer') throw new RecordFailed('not an event that has a text')
-    const length = Buffer.byteLength(body)
-    if (length > EVENT_BYTES_MAX) throw new RecordFailed(`an event may have at most ${EVENT_BYTES_MAX} bytes`)
-    const batch = this.#room(length)
-    this.#added(batch.addText(code, this.#number, ++this.#sequence, this.#nowMs(), performance.now(), body, length))
+    // A character has up to three bytes; only for long texts it pays to count them.
+    const most = body.length > LONG_TEXT ? Buffer.byteLength(body) : body.length * 3
+    if (most > EVENT_BYTES_MAX) throw new RecordFailed(`an event may have at most ${EVENT_BYTES_MAX} bytes`)
+    const batch = this.#room(most, kind === 'asked')
+    const monotonicMs = performance.now()
+    this.#added(batch.addText(code, this.#number, ++this.#sequence, this.#wall(monotonicMs), monotonicMs, body))
+  }
+  ended(run: number, outcome: Outcome, rows: number, bytes: number, detail: string): void {
+    const batch = this.#room(ENDED_BYTES + detail.length * 3, false)
+    const monotonicMs = performance.now()
+    this.#added(batch.addEnded(this.#number, ++this.#sequence, this.#wall(monotonicMs), monotonicMs, outcomeCode.get(outcome)!, run, rows, bytes, detail))
   }
   answer(run: number, bytes: Buffer, start: number, end: number): void {
     for (let at = start; at < end; at += ANSWER_BYTES_MAX) {
       const stop = Math.min(end, at + ANSWER_BYTES_MAX)
-      const batch = this.#room(stop - at)
-      this.#added(batch.addAnswer(this.#number, ++this.#sequence, this.#nowMs(), performance.now(), run, bytes, at, stop))
+      const batch = this.#room(stop - at, false)
+      const monotonicMs = performance.now()
+      this.#added(batch.addAnswer(this.#number, ++this.#sequence, this.#wall(monotonicMs), monotonicMs, run, bytes, at, stop))
     }
   }
-  #room(bodyBytes: number) {
+  #wall(monotonicMs: number): number { return Math.floor(monotonicMs + this.#shared.wallLessMonotonicMs) }
+  #room(bodyBytes: number, refusable: boolean) {
     if (this.#closed) throw new RecordFailed('the session was closed')
     const log = this.#log
-    let batch = log.reserve(bodyBytes)
+    let batch = log.reserve(bodyBytes, refusable)
     // A new segment may begin while room is made: the name must stand in the one that the frame goes to.
     while (this.#namedIn !== log.segment) {
-      log.name(this.#number, this.#id, this.#sequence + 1)
+      log.name(this.#number, this.#id, this.#sequence + 1, refusable)
       this.#namedIn = log.segment
-      batch = log.reserve(bodyBytes)
+      batch = log.reserve(bodyBytes, refusable)
     }
     return batch
   }
@@ -202,9 +216,10 @@ class FileSession implements SessionRecord {
     return strength === 'kernel' ? this.#log.kernel(this.#position) : this.#log.disk(this.#position)
   }
   get behind(): boolean { return this.#recorder.isBehind(this.#log, this.#log.synced >= this.#position ? 0 : this.#unsynced) }
+  /** However long it takes: the limits of time of who waits hold. */
   async caughtUp(): Promise<void> {
     while (this.behind) {
-      await this.#log.disk(this.#position)
+      if (this.#log.failure === null) await Promise.resolve(this.#log.disk(this.#position)).catch(() => {})
       if (this.behind) await new Promise((resolve) => setTimeout(resolve, TICK_MS / 4))
     }
   }

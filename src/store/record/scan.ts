@@ -1,10 +1,10 @@
 // Walks the bytes of one segment: header, batches with their chain, frames. Pure over buffers, and shared by verify, recovery and
 // the reader. It never trusts a length before it is checked, and never throws on any bytes.
 import { zstdDecompressSync } from 'node:zlib'
-import { EVENT_KINDS, type EventKind } from '../../core/record.ts'
+import { EVENT_KINDS, type EventKind, OUTCOMES } from '../../core/record.ts'
 import {
-  ANSWER_CODE, BATCH_HEAD_BYTES, CODE_NAMES, CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, EVENT_BYTES_MAX, FORMAT_VERSION, FRAME_HEAD_BYTES, HASH_BYTES, HEADER_BYTES_MAX,
-  MAGIC, type Point, PREAMBLE_BYTES, RUN_BYTES, SEGMENT_NUMBER_MAX, type SegmentHeader, SESSION_ID_BYTES_MAX, sha256,
+  ANSWER_CODE, CODE_LINK, CODE_NAMES, CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, DETAIL_OF, ENDED_BYTES, EVENT_BYTES_MAX, FORMAT_VERSION, FRAME_HEAD_BYTES, HASH_BYTES,
+  HEADER_BYTES_MAX, LINK_BYTES, LINK_HEAD_BYTES, MAGIC, type Point, PREAMBLE_BYTES, RUN_BYTES, SEGMENT_NUMBER_MAX, type SegmentHeader, SESSION_ID_BYTES_MAX, sha256,
 } from './layout.ts'
 import { SEGMENT_BYTES_MAX } from './log.ts'
 
@@ -31,22 +31,27 @@ export interface OpenSegment {
   readonly start: number
 }
 
-/** Null: these bytes are not, or not yet, a segment. */
-export function openSegment(bytes: Buffer): OpenSegment | null {
+/** The header alone. Null: these bytes are not, or not yet, a segment. */
+export function openHeader(bytes: Buffer): Omit<OpenSegment, 'bytes'> | null {
   if (bytes.length < PREAMBLE_BYTES || !bytes.subarray(0, 4).equals(MAGIC) || bytes[4] !== FORMAT_VERSION || bytes.readUInt16LE(6) !== 0) return null
   const length = bytes.readUInt32LE(8)
   const start = PREAMBLE_BYTES + length
   if (length > HEADER_BYTES_MAX || start > bytes.length) return null
   const text = bytes.subarray(PREAMBLE_BYTES, start)
   const header = parseHeader(text)
-  if (header === null) return null
-  const hash = sha256(text)
-  if (bytes[CODEC_AT] === CODEC_PLAIN) return { header, hash, bytes, start }
+  return header === null ? null : { header, hash: sha256(text), start }
+}
+/** Null: these bytes are not, or not yet, a segment. */
+export function openSegment(bytes: Buffer): OpenSegment | null {
+  const opened = openHeader(bytes)
+  if (opened === null) return null
+  const { start } = opened
+  if (bytes[CODEC_AT] === CODEC_PLAIN) return { ...opened, bytes }
   if (bytes[CODEC_AT] !== CODEC_ZSTD || bytes.length < start + HASH_BYTES) return null
   const end = bytes.length - HASH_BYTES
   if (!sha256(bytes.subarray(0, end)).equals(bytes.subarray(end))) return null
   try {
-    return { header, hash, bytes: Buffer.concat([bytes.subarray(0, start), zstdDecompressSync(bytes.subarray(start, end), { maxOutputLength: PLAIN_BYTES_MAX })]), start }
+    return { ...opened, bytes: Buffer.concat([bytes.subarray(0, start), zstdDecompressSync(bytes.subarray(start, end), { maxOutputLength: PLAIN_BYTES_MAX })]) }
   } catch { return null }
 }
 
@@ -66,30 +71,39 @@ export function isPoint(value: unknown): value is Point {
   return isCount(segment, SEGMENT_NUMBER_MAX) && isCount(batch, 0xffff_ffff) && typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash)
 }
 
-/** `torn`: the bytes end inside a batch. `broken`: they are not what was written. */
+/** `torn`: the bytes end before a link does. `broken`: they are not what was written. */
 export type Fault = 'torn' | 'broken'
 /** Where a walk stands: in front of the batch that follows `batch`. */
-export interface Place { batch: number; at: number; chain: Buffer }
-export const firstPlace = (segment: OpenSegment): Place => ({ batch: 0, at: segment.start, chain: segment.hash })
+export interface Place { batch: number; at: number; chain: Buffer; /** Behind the last whole frame that was seen. */ whole: number }
+export const firstPlace = (segment: Pick<OpenSegment, 'hash' | 'start'>): Place => ({ batch: 0, at: segment.start, chain: segment.hash, whole: segment.start })
+const FRAME_LENGTH_MAX = FRAME_HEAD_BYTES + RUN_BYTES + EVENT_BYTES_MAX
 
 /** Moves `place` over one whole batch; answers where its frames are, null at the end, or what is wrong. */
 export function nextBatch(bytes: Buffer, place: Place): { readonly start: number; readonly end: number } | null | Fault {
-  const { at } = place
-  if (at === bytes.length) return null
-  if (at + BATCH_HEAD_BYTES + HASH_BYTES > bytes.length) return 'torn'
-  const length = bytes.readUInt32LE(at)
-  const start = at + BATCH_HEAD_BYTES
-  const end = start + length
-  if (end + HASH_BYTES > bytes.length) return 'torn'
-  if (length === 0 || bytes.readUInt32LE(at + 4) !== place.batch + 1) return 'broken'
+  const start = place.at
+  if (start === bytes.length) return null
+  let at = start
+  for (;;) {
+    place.whole = at
+    if (at + 5 > bytes.length) return 'torn'
+    const length = bytes.readUInt32LE(at)
+    if (bytes[at + 4] === CODE_LINK) break
+    if (length < FRAME_HEAD_BYTES - 4 || length > FRAME_LENGTH_MAX) return 'broken'
+    if (at + 4 + length > bytes.length) return 'torn'
+    at += 4 + length
+  }
+  if (bytes.readUInt32LE(at) !== LINK_BYTES - 4) return 'broken'
+  if (at + LINK_BYTES > bytes.length) return 'torn'
+  if (at === start || bytes.readUInt32LE(at + 5) !== place.batch + 1) return 'broken'
+  const hashAt = at + LINK_HEAD_BYTES
   // From the second batch on, the previous hash stands right in front of it: one call hashes both.
-  const expected = place.batch > 0 ? sha256(bytes.subarray(at - HASH_BYTES, end)) : sha256(Buffer.concat([place.chain, bytes.subarray(at, end)]))
-  const chain = bytes.subarray(end, end + HASH_BYTES)
+  const expected = place.batch > 0 ? sha256(bytes.subarray(start - HASH_BYTES, hashAt)) : sha256(Buffer.concat([place.chain, bytes.subarray(start, hashAt)]))
+  const chain = bytes.subarray(hashAt, hashAt + HASH_BYTES)
   if (!expected.equals(chain)) return 'broken'
   place.batch++
-  place.at = end + HASH_BYTES
+  place.at = place.whole = hashAt + HASH_BYTES
   place.chain = chain
-  return { start, end }
+  return { start, end: at }
 }
 
 /** The events between two offsets; false when the frames are not well formed. `names` is the segment's, filled as it goes. */
@@ -118,6 +132,14 @@ export function eachEvent(bytes: Buffer, start: number, end: number, names: Map<
 function readEvent(bytes: Buffer, at: number, body: number, next: number, session: string, kind: EventKind): Event {
   const facts = { session, sequence: bytes.readUInt32LE(at + 9), kind, atMs: bytes.readDoubleLE(at + 13), monotonicMs: bytes.readDoubleLE(at + 21) }
   if (kind === 'answer') return { ...facts, run: bytes.readUInt32LE(body), body: bytes.subarray(body + RUN_BYTES, next) }
+  if (kind === 'ended' && next - body >= ENDED_BYTES && bytes[body]! <= OUTCOMES.length) return { ...facts, body: endedBody(bytes, body, next) }
   const text = bytes.toString('utf8', body, next)
   try { return { ...facts, body: JSON.parse(text) as unknown } } catch { return { ...facts, body: text } }
+}
+function endedBody(bytes: Buffer, at: number, next: number): unknown {
+  const outcome = OUTCOMES[bytes[at]! - 1]
+  const detail = outcome === undefined ? null : DETAIL_OF[outcome]
+  const text = bytes.toString('utf8', at + ENDED_BYTES, next)
+  const body = { run: bytes.readUInt32LE(at + 1), outcome: outcome ?? '', rows: bytes.readDoubleLE(at + 5), bytes: bytes.readDoubleLE(at + 13) }
+  return detail === null || (text === '' && outcome !== 'executed') ? body : { ...body, [detail]: text }
 }

@@ -15,9 +15,9 @@ const ADMIN: readonly string[] = [
   `SELECT * FROM json_table('[]', '$' PASSING pg_sleep(1)::text AS x COLUMNS (a int PATH '$'))`, `SELECT * FROM xmltable('/a' PASSING ((pg_sleep(1)::text)::xml) COLUMNS b text)`,
   `SELECT set_config('log_statement', 'none', false)`, `SELECT pg_catalog.set_config('role', 'x', true)`, `SELECT set_config(name, 'x', false) FROM pg_settings`, `SELECT set_config('search_' || 'path', 'x', false)`,
   `SELECT set_config(setting_name => 'role', new_value => 'x', is_local => false)`, `SELECT pg_reload_conf()`, `SELECT pg_terminate_backend(1)`, `SELECT pg_cancel_backend(pid) FROM pg_stat_activity`, `SELECT query FROM pg_stat_activity`,
-  `SELECT * FROM pg_stat_get_activity(NULL)`, `SELECT pg_advisory_lock(1)`, `SELECT pg_try_advisory_xact_lock(1)`, `SELECT query_to_xml('delete from accounts', true, true, '')`, `SELECT table_to_xmlschema('customers', true, true, '')`,
+  `SELECT * FROM pg_stat_get_activity(NULL)`, `SELECT query_to_xml('delete from accounts', true, true, '')`, `SELECT table_to_xmlschema('customers', true, true, '')`,
   `SELECT database_to_xml(true, true, '')`, `SELECT ts_rewrite('a'::tsquery, 'select t, s from x')`, `SELECT pg_create_logical_replication_slot('a', 'test_decoding')`, `SELECT pg_logical_slot_get_changes('a', NULL, NULL)`,
-  `SELECT pg_logical_emit_message(true, 'a', 'b')`, `SELECT pg_switch_wal()`, `SELECT pg_export_snapshot()`, `SELECT txid_current()`, `SELECT inet_server_addr()`, `SELECT dblink('host=x', 'select 1')`,
+  `SELECT pg_logical_emit_message(true, 'a', 'b')`, `SELECT pg_switch_wal()`, `SELECT pg_export_snapshot()`, `SELECT txid_status(1)`, `SELECT inet_server_addr()`, `SELECT dblink('host=x', 'select 1')`,
   `SELECT currtid2('customers', '(0,1)')`, `SELECT domain_in('x', 1, 1)`, `SELECT pg_input_is_valid('x', 'public.checked')`, `SELECT pg_stat_reset()`, `SELECT pg_restore_relation_stats('relation', 'x')`,
   `SELECT binary_upgrade_set_next_pg_type_oid(1)`, `SELECT pg_nextoid('pg_class', 'oid', 'x')`, `SELECT lo_creat(-1)`, `SELECT lo_from_bytea(0, '')`, `SELECT lo_put(1, 0, '')`,
   // attribute and functional notation

@@ -51,6 +51,8 @@ const TABLE: readonly (readonly [string, string])[] = [
   [`SELECT pg_notify('a', 'b')`, 'sql.notify:write sql.select:read'],
   [`SELECT nextval('invoice_seq')`, 'sql.select:read sql.update:write'],
   ['LOCK TABLE orders', 'sql.lock:write'],
+  ['SELECT pg_try_advisory_xact_lock(1)', 'sql.lock:write sql.select:read'],
+  ['SELECT txid_current()', 'sql.lock:write sql.select:read'],
   ['DECLARE c CURSOR FOR SELECT 1', 'sql.cursor:read sql.select:read'],
   ['FETCH 5 FROM c; MOVE c; CLOSE c', 'sql.cursor:read sql.cursor:read sql.cursor:read'],
   ['CREATE TABLE x (a int)', 'sql.create.table:admin'],

@@ -14,6 +14,7 @@ export const EXCLUDED: readonly Exclusion[] = [
   { operation: 'sql.configure', reason: 'changes how the server or this session runs', names: 'set_config pg_reload_conf pg_promote' },
   { operation: 'sql.call', reason: 'holds a connection or takes time without doing work', names: 'pg_sleep pg_sleep_for pg_sleep_until' },
   { operation: 'sql.lock', reason: 'takes or gives up locks that others wait for', names: 'pg_advisory_* pg_try_advisory_*' },
+  { operation: 'sql.lock', reason: 'takes a transaction number, as a write does', names: 'txid_current pg_current_xact_id' },
   { operation: 'sql.call', reason: 'runs SQL or reads a relation that is named inside a string',
     names: 'query_to_xml* cursor_to_xml* table_to_xml* schema_to_xml* database_to_xml* ts_stat ts_rewrite currtid2' },
   { operation: 'sql.call', reason: 'calls the functions of a type that is named by number or inside a string',
@@ -25,8 +26,8 @@ export const EXCLUDED: readonly Exclusion[] = [
     names: 'pg_stat_get_activity pg_stat_get_backend_* pg_stat_get_progress_info pg_stat_get_wal_senders pg_stat_get_wal_receiver pg_stat_get_subscription pg_stat_get_subscription_stats pg_cancel_backend pg_terminate_backend pg_log_backend_memory_contexts pg_get_backend_memory_contexts pg_get_process_memory_contexts pg_blocking_pids pg_safe_snapshot_blocking_pids pg_isolation_test_session_is_blocked pg_lock_status pg_prepared_xact pg_get_shmem_allocations* pg_get_aios pg_get_multixact_members pg_numa_available' },
   { operation: 'sql.replication', reason: 'works on the write-ahead log, backups or replication',
     names: 'pg_create_physical_replication_slot pg_create_logical_replication_slot pg_copy_physical_replication_slot pg_copy_logical_replication_slot pg_drop_replication_slot pg_replication_* pg_logical_* pg_get_replication_slots pg_stat_get_replication_slot pg_show_replication_origin_status pg_sync_replication_slots pg_create_restore_point pg_switch_wal pg_wal_replay_* pg_is_wal_replay_paused pg_get_wal_replay_pause_state pg_get_wal_resource_managers pg_current_wal_* pg_last_wal_* pg_last_xact_replay_timestamp pg_walfile_name pg_walfile_name_offset pg_split_walfile_name pg_wal_lsn_diff pg_start_backup pg_stop_backup pg_backup_start pg_backup_stop pg_is_in_backup pg_backup_start_time pg_log_standby_snapshot pg_stat_get_recovery_prefetch' },
-  { operation: 'sql.call', reason: 'takes or tells transaction numbers, or shares a snapshot',
-    names: 'txid_current txid_status pg_current_xact_id pg_xact_status pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_last_committed_xact pg_export_snapshot pg_snapshot_recv' },
+  { operation: 'sql.call', reason: 'tells of other transactions, or shares a snapshot',
+    names: 'txid_status pg_xact_status pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_last_committed_xact pg_export_snapshot pg_snapshot_recv' },
   { operation: 'sql.call', reason: 'is for upgrades, maintenance, extensions and the server itself',
     names: 'binary_upgrade_* brin_desummarize_range brin_summarize_* gin_clean_pending_list pg_nextoid pg_stop_making_pinned_objects pg_extension_config_dump fmgr_*_validator plpgsql_validator postgresql_fdw_validator pg_event_trigger_* amvalidate' },
 ]

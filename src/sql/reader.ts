@@ -97,6 +97,8 @@ export class Reader {
   unknown(reason: string): void { this.add({ operation: 'sql.unknown', access: 'unknown', objects: 'unknown', reason }) }
   doubt(doubt: Doubt): void {
     if (doubt === null) return
+    // Known, and no more than LOCK TABLE is.
+    if (doubt.operation === 'sql.lock') return this.add({ operation: 'sql.lock', access: 'write', reason: doubt.reason })
     this.admin(doubt.operation, 'unknown', doubt.reason)
     // Whatever it runs may make anything.
     if (doubt.operation === 'sql.call') this.makes.any = true

@@ -42,7 +42,7 @@ describe('names stand here for what they stand for at the server', () => {
     s.client.send(m.query('EXECUTE p'))
     await s.client.until(() => s.waiting.length > 0 || s.client.count('Z') >= 3)
     assert.equal(await kept(), 9)
-    assert.match(s.client.lines().at(-2) ?? '', /42501/)
+    assert.equal(s.waiting.length, 1, 'the DELETE must wait for a person')
   }))
   test('… not even when all is sent in one write', () => within({ policies: REVIEWED_DELETE }, async (s) => {
     s.client.send(m.query('PREPARE p AS SELECT 1'), m.close('S', 'p'), m.parse('DELETE FROM kept', 'p'), m.sync(), m.query('EXECUTE p'))

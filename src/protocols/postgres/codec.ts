@@ -21,6 +21,7 @@ export class PostgresCodec implements Codec {
   readonly #reader: Reader
   constructor(reader: Reader, guard: Guard, tell: Telling) {
     this.#reader = reader
+    reader.statements = (name) => this.#c.statements.get(name)
     this.#requests = new Requests(this.#c, reader, guard, tell)
     this.#replies = new Replies(this.#c, reader, guard)
   }

@@ -17,6 +17,8 @@ export interface Prepared {
   readonly run: number
   /** The state of names, catalog and policy it was judged in; judged again at Execute when that has moved. */
   epoch: number
+  /** As `epoch`, of the names that it uses when it is itself an EXECUTE. */
+  names: number
   readonly types: readonly number[]
   /** Columns of its result as last described; null until then. */
   shape: RowShape | null
@@ -60,6 +62,8 @@ export interface Owed {
   index: number
   /** Columns of the result being answered. */
   shape: RowShape | null
+  /** The server failed it. */
+  failed: boolean
 }
 /** How the server's error is worded for the client. */
 export type Refusal =
@@ -89,8 +93,6 @@ export class Conversation {
   readonly owed = new Queue<Owed>()
   readonly statements = new Map<string, Prepared>()
   readonly portals = new Map<string, Portal>()
-  /** Statements made by SQL PREPARE share the server's name space with Parse, but are reached by EXECUTE. */
-  readonly sqlPrepared = new Map<string, Judged>()
   /** Plans of cursors by name: all FETCHes of a cursor are one run. */
   readonly cursors = new Map<string, Plan>()
   /** `I` idle, `T` in a transaction, `E` in a failed one: the server's own word. */
@@ -109,6 +111,8 @@ export class Conversation {
   known = false
   /** Names moved within the open transaction: its end may move them back. */
   movedInTransaction = false
+  /** A statement whose errors may carry values ran in the open transaction: what was deferred is told at its end. */
+  strict = false
   /** A text waits to be judged until names were learned. */
   textWaits = false
   /** A probe is on its way. */
@@ -123,7 +127,7 @@ export class Conversation {
     const f = fields
     this.owed.push({
       kind, ours: f.ours ?? false, silent: f.silent ?? false, refused: f.refused ?? null, plan: f.plan ?? null, judged: f.judged ?? null, prepared: f.prepared ?? null, portal: f.portal ?? null,
-      touches: f.touches ?? null, touched: f.touched ?? '', before: f.before, index: 0, shape: f.shape ?? null,
+      touches: f.touches ?? null, touched: f.touched ?? '', before: f.before, index: 0, shape: f.shape ?? null, failed: false,
     })
   }
   /** What a message that changes a name's meaning says of it, taken before it does. */

@@ -30,7 +30,7 @@ export interface Hiding {
   field(field: { readonly name: string; readonly table: number; readonly column: number; readonly type: number; readonly typmod: number; readonly format: number }, judged: Judged | null): CellMask | null
   copy(format: number, formats: readonly number[], judged: Judged | null): CopyMask | null
   /** Whole ErrorResponse or NoticeResponse, cleaned; null when it may go as it is. */
-  words(message: Buffer, judged: Judged | null): Buffer | null
+  words(message: Buffer, strict: boolean): Buffer | null
   /** A RowDescription whose column names were cleaned; null when it may go as it is. */
   description(message: Buffer): Buffer | null
   /** A value in free text, cleaned. */
@@ -119,10 +119,12 @@ export class Guard {
     else out.i32At(head + 1, out.length - head - 1)
   }
 
-  words(input: Buffer, at: number, to: number, judged: Judged | null): Buffer | null {
-    if (judged !== null && judged.sent !== judged.text) return this.#hiding.words(this.#placed(input, at, to, judged), judged) ?? this.#placed(input, at, to, judged)
-    if (!this.#hiding.active && judged?.strictErrors !== true) return null
-    return this.#hiding.words(input.subarray(at, to), judged)
+  /** `strict`: a statement of this transaction ran on real values, and what it deferred may be told now. */
+  words(input: Buffer, at: number, to: number, judged: Judged | null, strict: boolean): Buffer | null {
+    const closed = judged?.strictErrors === true || (strict && (judged === null || judged.settles))
+    if (judged !== null && judged.sent !== judged.text) return this.#hiding.words(this.#placed(input, at, to, judged), closed) ?? this.#placed(input, at, to, judged)
+    if (!this.#hiding.active && !closed) return null
+    return this.#hiding.words(input.subarray(at, to), closed)
   }
   /** An error's position in the text we sent → in the text the client sent. */
   #placed(input: Buffer, at: number, to: number, judged: Judged): Buffer {

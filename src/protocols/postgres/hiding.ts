@@ -57,7 +57,7 @@ class GrantHiding implements Hiding {
     const masks = formats.map((_, i) => mask(format === 1 ? out.types?.[i] ?? 0 : TEXT))
     return copyMask(options, masks, mask(TEXT))
   }
-  words(message: Buffer, judged: Judged | null): Buffer | null { return cleanWords(message, this.#clean(), judged?.strictErrors === true ? this.#known : null) }
+  words(message: Buffer, strict: boolean): Buffer | null { return cleanWords(message, this.#clean(), strict ? this.#known : null) }
   description(message: Buffer): Buffer | null { return this.#detector === null ? null : cleanDescription(message, this.#clean()) }
   text(value: string): string { return this.#clean()(value) }
 

@@ -10,6 +10,7 @@ import type { StoredParameter } from '../../sql/mask-work.ts'
 import { isPointRead } from '../../sql/point.ts'
 import { hiddenLiterals } from '../../sql/literals-hidden.ts'
 import { storesMask } from '../../sql/mask-write.ts'
+import { literal } from '../../sql/reader.ts'
 import type { StatementReading } from '../../sql/reading.ts'
 import type { Edit } from '../../sql/splice.ts'
 import { as, stringOf, stringsOf } from '../../sql/walk.ts'
@@ -24,11 +25,14 @@ export interface View {
   readonly column: Grant['column']
   readonly functions: readonly string[]
   readonly refusal: { readonly rule: string; readonly message: string; readonly hint: string } | null
-  prepared(name: string): Judged | null
+  /** What a name of a prepared statement stands for, judged under this view; `changed` when another text than the one prepared would be sent now. */
+  prepared(name: string): Judged | 'changed' | null
   keyedHash(text: string): string
 }
-/** What `Judged` keeps for EXECUTE of it. */
-const readingOf = new WeakMap<Judged, StatementReading>()
+/** What is kept for EXECUTE of it, by its parts: texts of one shape share them. */
+const readingOf = new WeakMap<Judged['parts'], StatementReading>()
+/** What EXECUTE runs of the statements that Parse made: the rest is not asked for by name. */
+const EXECUTABLE = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 
 const UNDOES = new Set(['commit', 'rollback', 'rollback to', 'prepare'])
 const SETTING = new Set(['VariableSetStmt', 'VariableShowStmt', 'TransactionStmt'])
@@ -59,40 +63,58 @@ function unread(text: string, reason: string, syntax: Judged['syntax']): Judged 
   return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false } }
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
-  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], computed: [],
+  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], computed: [],
   position: (at) => at, refusedParameters: () => null,
 }
 
 function judgeTree(text: string, tree: Tree, view: View): Judged {
   const { catalog, context, functions } = view
-  const named = { used: false }
-  const readings = effectsOf(tree, catalog, context, { functions, prepared: (name) => { named.used = true; const found = view.prepared(name); return found === null ? null : readingOf.get(found) ?? null } })
+  const used: (Judged | 'changed' | null)[] = []
+  const named = (name: string): StatementReading | null => {
+    const found = view.prepared(name)
+    used.push(found)
+    return found === null || found === 'changed' ? null : readingOf.get(found.parts) ?? null
+  }
+  const readings = effectsOf(tree, catalog, context, { functions, prepared: named })
+  const [executed] = used
+  if (readings.length === 1 && readings[0]!.kind === 'ExecuteStmt' && (executed === null || executed === 'changed')) {
+    const name = readings[0]!.prepared?.name ?? ''
+    const made = unread(text, executed === null ? `prepared statement "${name}" is not known here` : 'what it names would be sent otherwise than it was prepared', executed === null
+      ? { code: '26000', message: `prepared statement "${name}" does not exist`, position: 0 } : { code: '0A000', message: 'cached plan must not change result type', position: 0 })
+    return { ...made, lasting: false }
+  }
+  const runs = used.filter((one) => one !== null && one !== 'changed')
   const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings) })
   const setting = readings.length > 0 && readings.every((r) => SETTING.has(r.kind ?? ''))
   const effects: readonly Effect[] = readings.length === 0 ? NOTHING_ASKED : readings.flatMap((r) => r.effects)
   const sent = masked.kind === 'rewritten' ? masked.text : text
-  const guarded = masked.kind === 'refused' || masked.touched.length > 0
+  const guarded = masked.kind === 'refused' || masked.touched.length > 0 || runs.some((one) => one.statement.guarded)
   const rows = rowsOf(readings)
   const first = readings[0]
-  const plain = masked.kind !== 'refused' && !sensitive(masked, readings)
+  const plain = masked.kind !== 'refused' && !sensitive(masked, readings) && runs.every((one) => !one.statement.guarded)
+  const strictErrors = masked.kind !== 'refused' && ranOnValues(masked, readings) || runs.some((one) => one.strictErrors)
+  const refusedParameters: Judged['refusedParameters'] = masked.kind === 'refused' || masked.stored.length === 0 ? () => null : (values) => storedMask(masked.stored, values)
   const statement: Statement = {
-    text, effects, masking: estimates(masked, readings) ?? maskingOf(masked, view, setting, plain), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    text, effects, masking: estimates(masked, readings) ?? maskingOf(masked, view, setting, plain) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
     shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
   }
+  const parts = readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i), { statement, strictErrors, refusedParameters }))
+  if (readings.length === 1 && EXECUTABLE.has(first!.kind ?? '')) readingOf.set(parts, first!)
   return {
-    text, statement, sent, syntax: null, parts: readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i))), setting,
+    text, statement, sent, syntax: null, parts, setting,
     edits: shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
     computed: masked.kind === 'rewritten' ? [...new Set(masked.hidden.filter((h) => h.computed).map((h) => `${h.schema}.${h.table}.${h.column}`))] : [],
-    lasting: !named.used && readings.every((r) => r.prepared === null && r.cursor === null),
+    lasting: used.length === 0 && readings.every((r) => r.prepared === null && r.cursor === null),
     changesCatalog: readings.some((r) => r.changesCatalog || !made(r)), moves: readings.some(moves), endsTransaction: readings.some((r) => r.transaction !== null && UNDOES.has(r.transaction.control)),
-    copyIn: readings.some((r) => r.copy === 'in'), strictErrors: masked.kind !== 'refused' && ranOnValues(masked, readings),
+    settles: readings.some((r) => r.kind === 'ConstraintsSetStmt' || r.transaction?.control === 'commit' || r.transaction?.control === 'prepare'),
+    copyIn: readings.some((r) => r.copy === 'in'), strictErrors,
     fetches: readings.length === 1 && (first?.cursor?.action === 'fetch' || first?.cursor?.action === 'move') ? first.cursor.name : null,
     copyOut: readings.length === 1 ? copyOf(first, catalog) : readings.some((r) => r.copy === 'out') ? { options: COPY_DEFAULTS, types: null } : null,
     rowsParameter: typeof rows === 'number' ? 0 : rows.parameter,
     position: masked.kind === 'rewritten' ? mapper(text, masked.edits) : (at) => at,
-    refusedParameters: masked.kind === 'refused' || masked.stored.length === 0 ? () => null : (values) => storedMask(masked.stored, values),
+    refusedParameters,
   }
 }
 
@@ -121,6 +143,22 @@ function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: bool
     kind: 'rewritten', text: masked.text, shown: plain ? masked.text : hideLiterals(masked.text, view.keyedHash, null), rules: [...new Set(masked.hidden.map((h) => h.rule))], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
     lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })),
   }
+}
+
+/** EXECUTE looks up, and stores, as the statement it names does. */
+function ofExecuted(text: string, readings: readonly StatementReading[], runs: readonly Judged[]): Masking | null {
+  for (const run of runs) {
+    const stores = run.refusedParameters(executeValues(readings))
+    if (stores !== null) return { kind: 'refused', ...stores }
+    const { masking } = run.statement
+    if (masking?.kind === 'rewritten' && masking.lookups.length > 0) return { ...masking, text, shown: `EXECUTE of: ${masking.shown}` }
+  }
+  return null
+}
+/** The plain literals given to EXECUTE, null for what is none. */
+function executeValues(readings: readonly StatementReading[]): (string | null)[] {
+  const given = readings.length === 1 ? as('ExecuteStmt', readings[0]!.node)?.params ?? [] : []
+  return given.map((node) => literal(node))
 }
 
 /** Errors of a statement that ran on real values of a masked table may carry them: writes, look-ups, triggers. */
@@ -193,12 +231,13 @@ function sliceOf(tree: Tree, index: number): string {
   return Buffer.from(tree.text).toString('utf8', start, start + length)
 }
 
-function partOf(reading: StatementReading, text: string): Part {
+function partOf(reading: StatementReading, text: string, whole: Pick<Judged, 'statement' | 'strictErrors' | 'refusedParameters'>): Part {
   const { prepared, cursor, discards } = reading
   let prepares: Part['prepares'] = null
   if (prepared?.action === 'prepare' && prepared.reading !== null && prepared.name !== null) {
-    const inner: Judged = { ...QUIET, text, sent: text, statement: { text, effects: prepared.reading.effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: true } }
-    readingOf.set(inner, prepared.reading)
+    const { statement, strictErrors, refusedParameters } = whole
+    const inner: Judged = { ...QUIET, text, sent: text, parts: [], strictErrors, refusedParameters, statement: { ...statement, effects: prepared.reading.effects } }
+    readingOf.set(inner.parts, prepared.reading)
     prepares = { name: prepared.name, judged: inner }
   }
   return {

@@ -29,6 +29,8 @@ export interface Judged {
   readonly moves: boolean
   /** It ends a transaction or goes back to a savepoint: what moved inside may move back. */
   readonly endsTransaction: boolean
+  /** It brings the errors of what was deferred: COMMIT, SET CONSTRAINTS. */
+  readonly settles: boolean
   /** It opens COPY FROM STDIN. */
   readonly copyIn: boolean
   /** How COPY TO STDOUT writes its rows and, for a table, the types of its columns. */
@@ -72,5 +74,10 @@ export interface Reader {
   learned(results: readonly (readonly (readonly (string | null)[])[])[], inTransaction: boolean): void
   /** The server reported a parameter. */
   reported(name: string, value: string): void
-  prepared(name: string, judged: Judged | null): void
+  /** SQL's PREPARE made a name, or it was freed (null). `text` and `sent`: of the PREPARE, where it was a text of its own. */
+  prepared(name: string, made: { readonly judged: Judged; readonly text: string | null; readonly sent: string } | null): void
+  /** What Parse made, by name: EXECUTE reaches it too. Given by the codec. */
+  statements: (name: string) => { judged: Judged; epoch: number } | undefined
+  /** Moves when a name of a prepared statement may stand for another. */
+  readonly names: number
 }

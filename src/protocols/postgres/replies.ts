@@ -7,7 +7,7 @@ import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EX
 import { cellsOf, textCells } from './cells.ts'
 import * as frames from './frames.ts'
 import type { Guard, RowShape } from './guard.ts'
-import type { Reader } from './reader.ts'
+import type { Part, Reader } from './reader.ts'
 
 const ch = (c: string): number => c.charCodeAt(0)
 const PARSE_COMPLETE = ch('1'), BIND_COMPLETE = ch('2'), CLOSE_COMPLETE = ch('3'), PARAMETERS = ch('t'), NO_DATA = ch('n'), COMPLETE = ch('C'), SUSPENDED = ch('s')
@@ -187,14 +187,18 @@ export class Replies {
     owed.shape = null
     c.copyOut = null
     if (c.copyIn === owed) c.copyIn = null
-    if (part !== undefined) this.#names(part, owed.plan)
+    if (part !== undefined) this.#names(part, owed)
     if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) { this.#flush(answers); this.#tellCut(answers) }
     if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, input.toString('latin1', at + 5, to - 1), answers) }
     return PASS
   }
-  #names(part: { prepares: { name: string; judged: import('./reader.ts').Judged } | null; frees: string | null; declares: string | null; closes: string | null }, plan: Plan | null): void {
+  #names(part: Part, { plan, judged }: Owed): void {
     const c = this.#c
-    if (part.prepares !== null) { this.#reader.prepared(part.prepares.name, part.prepares.judged); c.freed(part.prepares.name) }
+    if (part.prepares !== null) {
+      const alone = judged !== null && judged.parts.length === 1
+      this.#reader.prepared(part.prepares.name, { judged: part.prepares.judged, text: alone ? judged.text : null, sent: judged?.sent ?? '' })
+      c.freed(part.prepares.name)
+    }
     if (part.frees === '*') { this.#reader.prepared('*', null); c.freed('*') }
     else if (part.frees !== null) { this.#reader.prepared(part.frees, null); c.freed(part.frees) }
     if (part.declares !== null && plan !== null) c.declared(part.declares, plan)
@@ -212,9 +216,9 @@ export class Replies {
     c.copyOut = null
     const status = input[at + 5]!
     c.status = status
-    if (status === IDLE) c.transactionOver()
+    if (status === IDLE) { c.transactionOver(); if (c.owed.length === 0) c.strict = false }
     if (owed.ours) { this.#probeDone(); this.#flush(answers); return SWALLOW }
-    if (owed.kind === QUERY && owed.refused === null && owed.plan !== null) this.#seen(owed, '', answers)
+    if (owed.kind === QUERY && owed.refused === null && !owed.failed) this.#seen(owed, '', answers)
     if (c.cut !== null) {
       this.#flush(answers)
       // What was sent behind it has run: only a transaction that nothing else is on its way to can be failed in its place.
@@ -242,6 +246,7 @@ export class Replies {
     c.copyIn = null
     c.copyOut = null
     if (owed.refused === null && owed.plan !== null && c.cut === null) answers.saw(owed.plan, { kind: 'failed', code: fields })
+    owed.failed = true
     const cutting = c.cut
     if (owed.kind !== QUERY && owed.kind !== SYNC) this.#skip(owed, answers)
     if (cutting !== null) { this.#flush(answers); this.#tellCut(answers); return DONE }
@@ -271,7 +276,8 @@ export class Replies {
   cut(plan: Plan, why: Denied): void { this.#c.cut = { plan, why, told: false, failing: false } }
 
   #words(input: Buffer, at: number, to: number, owed: Owed | undefined, answers: Answers): number {
-    const clean = this.#guard.words(input, at, to, owed?.judged ?? null)
+    const c = this.#c
+    const clean = this.#guard.words(input, at, to, owed?.judged ?? null, c.strict)
     if (clean === null) return PASS
     this.#flush(answers)
     answers.splice().copy(clean, 0, clean.length)

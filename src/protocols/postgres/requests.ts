@@ -214,11 +214,12 @@ export class Requests {
   }
   /** The judgement that holds now; null when the text to be sent is no longer the one prepared: the old one must not run. */
   #again(prepared: Prepared): Judged | null | Promise<Judged | null> {
-    if (prepared.epoch === this.#reader.epoch) return prepared.judged
+    if (prepared.epoch === this.#reader.epoch && (prepared.judged.lasting || prepared.names === this.#reader.names)) return prepared.judged
     const settle = (judged: Judged): Judged | null => {
       if (judged.sent !== prepared.judged.sent) return null
       prepared.judged = judged
       prepared.epoch = this.#reader.epoch
+      prepared.names = this.#reader.names
       return judged
     }
     const bytes = Buffer.from(prepared.judged.text)
@@ -242,7 +243,7 @@ export class Requests {
     const judged = p.judged
     if (judged === null) return this.#refuseExtended(out, frames.E, { kind: 'server', code: '0A000', message: 'cached plan must not change result type', position: 0 })
     if (verdict.kind === 'deny') {
-      const refusal: Refusal = judged.syntax !== null && verdict.code !== 'record' ? { kind: 'server', ...judged.syntax } : { kind: 'denied', why: verdict }
+      const refusal: Refusal = judged.syntax === null || verdict.code === 'record' ? { kind: 'denied', why: verdict } : this.#c.status === FAILED && (judged.syntax.code === '26000' || judged.syntax.code === '0A000') ? ABORTED : { kind: 'server', ...judged.syntax }
       if (p.type === frames.E) this.#refuseExtended(out, frames.E, refusal)
       else this.#refuseText(out, refusal, p)
       return
@@ -270,7 +271,7 @@ export class Requests {
   }
   #runParse(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
-    const prepared: Prepared = { name: p.name, judged, run: plan.run, epoch: this.#reader.epoch, types: p.types, shape: null, rowless: null }
+    const prepared: Prepared = { name: p.name, judged, run: plan.run, epoch: this.#reader.epoch, names: this.#reader.names, types: p.types, shape: null, rowless: null }
     if (changed) frames.writeParse(out, p.name, judged.sent, p.types)
     else out.copy(p.input, p.at, p.end)
     c.expect(PARSE, { prepared, plan, judged, ...c.touch('statement', p.name) })
@@ -288,6 +289,7 @@ export class Requests {
     if (judged.computed.length > 0) this.#tell.computed(judged.computed)
     const c = this.#c
     if (judged.copyIn) this.#copyMayBegin = true
+    if (judged.strictErrors) c.strict = true
     // In a failed transaction it does not run.
     if (c.status === FAILED && !c.endInFlight) return
     // FETCHes that follow before the server has answered share its plan too. The plan of a cursor that exists is not replaced: the server may refuse.

@@ -75,8 +75,10 @@ export class SessionReader implements Reader {
   #own = false
   #loading = false
   #view: Kept = nothingKept()
-  readonly #prepared = new Map<string, Judged>()
-  #key = ''
+  /** Made by SQL PREPARE: what EXECUTE runs, the text that made it when it stood alone, what of it was sent, and when it was judged. */
+  readonly #prepared = new Map<string, { judged: Judged; readonly text: string | null; readonly sent: string; epoch: number }>()
+  statements: (name: string) => { judged: Judged; epoch: number } | undefined = () => undefined
+  names = 0
   #strings = true
   #encoding = 'UTF8'
 
@@ -135,9 +137,6 @@ export class SessionReader implements Reader {
     const { state } = this
     const temporary = [...(state?.temporary.values() ?? [])].map((r) => `${r.name}:${r.oid}:${r.columns.map((c) => c.name).join()}`).join(';')
     const key = [this.#resource, this.#catalog!.generation, state!.searchPath.join('\0'), state!.role, temporary, this.#grantSeen.maskKey, this.#grantSeen.version, this.#functions.join()].join('\x01')
-    // What SQL PREPARE made was judged under other names or rules: EXECUTE must not run it unjudged.
-    if (this.#own || key !== this.#key) this.#prepared.clear()
-    this.#key = key
     this.#view = this.#own ? nothingKept() : viewOf(key)
   }
 
@@ -158,14 +157,39 @@ export class SessionReader implements Reader {
     this.epoch++
   }
 
-  prepared(name: string, judged: Judged | null): void {
-    const known = name === '*' ? this.#prepared.size > 0 : this.#prepared.has(name)
-    if (!known && judged === null) return
+  prepared(name: string, made: { readonly judged: Judged; readonly text: string | null; readonly sent: string } | null): void {
     // A statement that names one is judged again when it runs.
-    this.epoch++
-    if (judged !== null) this.#prepared.set(name, judged)
+    this.names++
+    if (made !== null) this.#prepared.set(name, { ...made, epoch: this.epoch })
     else if (name === '*') this.#prepared.clear()
     else this.#prepared.delete(name)
+  }
+  /** What a name stands for. The server plans it again when names, catalog or role changed: it is judged again then, and must still be the text that the server has. */
+  #named(name: string): Judged | 'changed' | null {
+    const made = this.#prepared.get(name)
+    if (made !== undefined) {
+      if (made.epoch === this.epoch) return made.judged
+      const judged = made.text === null ? null : this.#again(made.text, made.sent)
+      const inner = judged?.parts[0]?.prepares?.judged
+      if (inner === undefined) return 'changed'
+      made.judged = inner
+      made.epoch = this.epoch
+      return inner
+    }
+    const parsed = this.statements(name)
+    if (parsed === undefined) return null
+    if (parsed.epoch === this.epoch) return parsed.judged
+    const judged = this.#again(parsed.judged.text, parsed.judged.sent)
+    if (judged === null) return 'changed'
+    parsed.judged = judged
+    parsed.epoch = this.epoch
+    return judged
+  }
+  /** Null: it would be sent otherwise now, or is too long to be read at once. */
+  #again(text: string, sent: string): Judged | null {
+    const bytes = Buffer.from(text)
+    const judged = this.read(text, bytes, 0, bytes.length)
+    return judged instanceof Promise || judged.sent !== sent ? null : judged
   }
 
   read(text: string, bytes: Buffer, start: number, end: number): Judged | Promise<Judged> {
@@ -177,7 +201,7 @@ export class SessionReader implements Reader {
     if (shape !== null && template !== undefined) return fill(template, text, bytes, start, end, shape)
     const judged = judge(text, {
       catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen), grant: this.#grantSeen, functions: this.#functions, refusal: this.refusal,
-      prepared: (name) => this.#prepared.get(name) ?? null, keyedHash: this.#keyedHash,
+      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash,
     })
     if (judged instanceof Promise) return judged
     if (refusal !== null || !judged.lasting) return judged

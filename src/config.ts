@@ -5,7 +5,7 @@ import { basename, dirname, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { gatewaySchema, identitySchema, DEFAULT_LISTEN, LISTENERS } from './config/schema.ts'
 import type { GatewayRead, IdentityRead } from './config/schema.ts'
-import type { Checked, Finding } from './core/check.ts'
+import type { Checked, FilterMistake, Finding } from './core/check.ts'
 import { checkPolicies } from './core/check.ts'
 import type { Source } from './core/document.ts'
 import { parseWith, readDocument } from './core/document.ts'
@@ -117,7 +117,7 @@ const OVERRIDES = { SLUICE_DATA: 'data', SLUICE_STORE: 'store', SLUICE_WORKERS: 
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024
 
 /** Throws ConfigErrors with every mistake at once. */
-export function loadConfig(path: string, environment: Environment): Config {
+export function loadConfig(path: string, environment: Environment, filterMistake?: FilterMistake): Config {
   const file = resolve(path)
   let text: string
   try {
@@ -125,11 +125,11 @@ export function loadConfig(path: string, environment: Environment): Config {
   } catch (error) {
     throw new ConfigErrors([new ConfigInvalid(`can't be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`, file)])
   }
-  return parseConfig(text, file, environment)
+  return parseConfig(text, file, environment, filterMistake)
 }
 
-/** The same from text; `file` says what its places and relative paths are called after. */
-export function parseConfig(text: string, file: string, environment: Environment = {}): Config {
+/** The same from text; `file` says what its places and relative paths are called after. `filterMistake` reads row filters, where the grammar is at hand. */
+export function parseConfig(text: string, file: string, environment: Environment = {}, filterMistake?: FilterMistake): Config {
   if (text.length > CONFIG_BYTES_MAX) throw new ConfigErrors([new ConfigInvalid(`longer than ${CONFIG_BYTES_MAX} characters`, file)])
   const folder = dirname(file)
   const source = readDocument(text, basename(file))
@@ -142,7 +142,7 @@ export function parseConfig(text: string, file: string, environment: Environment
   if (identity !== null) { checkIdentity(identity, source, mistakes); checkPeople(identity, source, mistakes) }
   if (gateway !== null) checkGateway(gateway, source, mistakes)
   if (gateway === null || identity === null || mistakes.length > 0) throw new ConfigErrors(inOrder(mistakes))
-  const findings = [...findingsOf({ identity, resources, policies, source }), ...warningsOf(gateway, identity, resources, source, environment)]
+  const findings = [...findingsOf({ identity, resources, policies, source }, filterMistake), ...warningsOf(gateway, identity, resources, source, environment)]
   const errors = findings.filter(finding => finding.level === 'error')
   if (errors.length > 0) throw new ConfigErrors(inOrder(errors.map(finding => new ConfigInvalid(finding.message, finding.where))))
   return deepFreeze({
@@ -240,8 +240,9 @@ interface Parts {
   readonly policies: readonly PolicyRules[]
   readonly source: Source
 }
-function findingsOf({ identity, resources, policies, source }: Parts): Finding[] {
+function findingsOf({ identity, resources, policies, source }: Parts, filterMistake?: FilterMistake): Finding[] {
   return checkPolicies({
+    ...(filterMistake === undefined ? {} : { filterMistake }),
     policies,
     resources,
     issuers: identity.issuers.map(issuer => issuer.name),

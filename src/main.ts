@@ -1,3 +1,4 @@
 // Wires everything: what `sluice gateway`, `sluice demo` and the tests start, and what the program answers without a gateway.
 export { type Gateway, startGateway } from './gateway/supervisor.ts'
 export { explainOffline, type Supposed } from './gateway/explain-offline.ts'
+export { readsFilters } from './gateway/filters.ts'

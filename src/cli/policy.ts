@@ -18,10 +18,11 @@ export const command: Command = {
 }
 
 /** All mistakes at once, each with its line; warnings do not fail it. */
-function check(given: Given, file: string): number {
+async function check(given: Given, file: string): Promise<number> {
   const mistakes: { level: string; message: string }[] = []
   try {
-    const config = loadConfig(file, process.env)
+    const { readsFilters } = await import('../main.ts')
+    const config = loadConfig(file, process.env, await readsFilters())
     for (const { where, message } of config.warnings) mistakes.push({ level: 'warning', message: `${where}: ${message}` })
   } catch (error) {
     if (!(error instanceof ConfigErrors)) throw error

@@ -13,6 +13,7 @@ export interface Finding {
   readonly where: string
   readonly message: string
 }
+export type FilterMistake = (table: string, where: string) => string | null
 export interface Checked {
   readonly policies: readonly PolicyRules[]
   readonly resources: readonly Resource[]
@@ -20,6 +21,8 @@ export interface Checked {
   /** Groups known without asking an issuer; null when an issuer produces groups, so that any may exist. */
   readonly groups: readonly string[] | null
   readonly detectors?: readonly string[]
+  /** Why a row filter can't be used, or null. Given by who has the grammar at hand; without it filters are read when a session meets them. */
+  readonly filterMistake?: FilterMistake
   /** Where a resource stands in the file. */
   readonly placeOf?: (resource: Resource) => string
 }
@@ -35,7 +38,7 @@ export function checkPolicies(checked: Checked): Finding[] {
     names.add(policy.name)
     checkWho(policy, checked, add)
     checkScope(policy, checked, add)
-    checkRules(policy, checked.detectors ?? DETECTOR_NAMES, add)
+    checkRules(policy, checked.detectors ?? DETECTOR_NAMES, checked.filterMistake, add)
   }
   for (const resource of checked.resources) checkResource(resource, checked, add)
   return findings
@@ -83,7 +86,7 @@ const isWithin = (on: Scope, resource: Resource) =>
   (on.protocols === null || on.protocols.includes(resource.protocol)) &&
   Object.entries(on.labels).every(([key, values]) => values.includes(resource.labels[key] ?? ''))
 
-function checkRules(policy: PolicyRules, detectors: readonly string[], add: Add): void {
+function checkRules(policy: PolicyRules, detectors: readonly string[], filterMistake: FilterMistake | undefined, add: Add): void {
   const seen = new Set<string>()
   for (const rule of [...policy.deny, ...policy.review]) {
     if (seen.has(rule.name)) add('error', rule.at, `policy ${policy.name}: a second rule named \`${rule.name}\``)
@@ -123,8 +126,10 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], add: Add)
     if (rule.then === 'review' && (rule.reviewers === null || rule.reviewers.groups.length + rule.reviewers.users.length === 0)) {
       add('error', rule.at, `rule ${rule.name}: \`then: review\` needs reviewers, and the policy's reviews have none in common`)
     }
-  for (const rule of policy.filter)
-    add('warning', rule.at, `rule ${rule.name}: row filters are not enforced yet: who this policy is about can open no session on its resources`)
+  for (const rule of policy.filter) {
+    const mistake = filterMistake?.(rule.table, rule.where) ?? null
+    if (mistake !== null) add('error', rule.at, `rule ${rule.name}: the filter of ${rule.table} can't be used: ${mistake}`)
+  }
   for (const rule of policy.allow)
     for (const operation of rule.operations) {
       const deny = policy.deny.find(

@@ -221,11 +221,13 @@ test('a token hides like redact as long as it is not enforced, and of equal dete
   assert.notEqual(masked.maskKey, grant(policy('allow: [read]')).maskKey)
 })
 
-test('where rows would have to be filtered nothing opens, because filters are not enforced yet', () => {
-  const filtered = grant(policy('allow: [read], filter: [{ table: public.orders, where: "team = any(identity.groups)" }]'))
-  assert.equal(filtered.opens, false)
-  assert.match(filtered.closed?.message ?? '', /not enforced yet/)
-  assert.equal(filtered.judge(read, session).kind, 'deny')
+test('row filters are of the identity: another one has another key, so that no rewritten text is shared', () => {
+  const text = policy('allow: [read], filter: [{ table: public.orders, where: "team = any(identity.groups)" }]')
+  const [one, same, other] = [grant(text), grant(text), grant(text, { ...ana, groups: ['others'] })]
+  assert.deepEqual(one.filters.map(filter => [filter.rule, filter.table, filter.values.groups]), [['p/filter-1', 'public.orders', ana.groups]])
+  assert.ok(one.opens && one.masks)
+  assert.equal(one.maskKey, same.maskKey)
+  assert.notEqual(one.maskKey, other.maskKey)
 })
 
 test('a resource whose protocol is not built opens for nobody', () => {

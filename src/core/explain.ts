@@ -102,8 +102,8 @@ function explainRules(set: CompiledPolicies, policy: PolicyRules, identity: Iden
       rule: `${policy.name}/${rule.name}`,
       kind: 'filter' as const,
       at: rule.at,
-      applies: true,
-      why: 'row filters are not enforced yet: no session is opened',
+      applies: columns.some(column => column.startsWith(`${rule.table}.`)),
+      why: `${rule.table}: only rows where ${rule.where}`,
     })),
   ]
 }

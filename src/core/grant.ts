@@ -70,7 +70,7 @@ export class CompiledGrant implements Grant {
     this.allows = enforced.flatMap(policy => policy.allow.map(rule => compileAllow(policy, rule, settings.classOf)))
     this.denies = deniesOf(enforced, settings.detector)
     this.reviews = reviewsOf(enforced, identity.agent)
-    this.filters = enforced.flatMap(policy => policy.filter.map(rule => ({ rule: `${policy.name}/${rule.name}`, table: rule.table, where: rule.where })))
+    this.filters = enforced.flatMap(policy => policy.filter.map(rule => ({ rule: `${policy.name}/${rule.name}`, table: rule.table, where: rule.where, values: identityValues(identity) })))
     this.budgets = enforced.flatMap(policy =>
       policy.budget.map(rule => ({
         rule: `${policy.name}/${rule.name}`,
@@ -86,9 +86,9 @@ export class CompiledGrant implements Grant {
     this.#masks = masksOf(enforced)
     this.fields = this.#masks.map(mask => ({ pattern: mask.pattern.text, with: mask.mask.with, rule: mask.rule }))
     this.detectors = detectorsOf(enforced)
-    this.masks = this.#masks.length > 0 || this.detectors.length > 0
-    this.maskKey = maskKeyOf(this.#masks, this.detectors, this.denies)
-    this.closed = this.allows.length === 0 ? null : closedBecause(resource, this.filters)
+    this.masks = this.#masks.length > 0 || this.detectors.length > 0 || this.filters.length > 0
+    this.maskKey = maskKeyOf(this.#masks, this.detectors, this.denies, this.filters)
+    this.closed = this.allows.length === 0 ? null : closedBecause(resource)
     this.opens = this.allows.length > 0 && this.closed === null
     this.needs = needsOf(this.allows, settings.classOf)
     this.#observed = { denies: deniesOf(observed, settings.detector), reviews: reviewsOf(observed, identity.agent), masks: masksOf(observed) }
@@ -267,22 +267,19 @@ function fewestLookups(masks: readonly FieldRule[]): ColumnMask['lookups'] {
   return fewest
 }
 
-function maskKeyOf(masks: readonly FieldRule[], detectors: readonly DetectorRule[], denies: readonly Deny[]): string {
+function maskKeyOf(masks: readonly FieldRule[], detectors: readonly DetectorRule[], denies: readonly Deny[], filters: readonly Filter[]): string {
   const parts = [
     masks.map(mask => [mask.pattern.text, mask.rule, mask.mask.with, mask.mask.lookups]),
     detectors,
     denies.filter(isFieldsAlone).map(rule => [rule.id, rule.message, rule.fields.map(field => field.text)]),
+    filters,
   ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-function closedBecause(resource: Resource, filters: readonly Filter[]): Grant['closed'] {
-  if (resource.refused) return { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` }
-  const filter = filters[0]
-  return filter === undefined
-    ? null
-    : { rule: filter.rule, message: `rule ${filter.rule} filters rows of ${filter.table}, which is not enforced yet: nothing is opened unfiltered` }
-}
+const closedBecause = (resource: Resource): Grant['closed'] => (resource.refused ? { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` } : null)
+
+const identityValues = ({ subject, issuer, groups, agent, onBehalfOf }: Identity): Filter['values'] => ({ subject, issuer, groups, agent, onBehalfOf })
 
 function needsOf(allows: readonly Allow[], classOf: ClassOf): 'read' | 'write' | 'admin' {
   let needs = 0

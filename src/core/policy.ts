@@ -20,7 +20,8 @@ export interface Budget { readonly rule: string; readonly rows: number; readonly
 /** The mask of one column: which kind, by which rule, and how many look-ups by one given value it allows. */
 export interface ColumnMask { readonly with: MaskKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
 export interface DetectorRule { readonly rule: string; readonly detector: string; /** RE2 syntax, for a custom detector. */ readonly pattern: string | null; readonly with: MaskKind }
-export interface Filter { readonly rule: string; readonly table: string; readonly where: string }
+/** Rows of a table that may be read and changed. `values`: what `identity.*` in `where` stands for. */
+export interface Filter { readonly rule: string; readonly table: string; readonly where: string; readonly values: Readonly<Record<string, string | boolean | null | readonly string[]>> }
 
 /**
  * `cacheable`: the same for every statement of the same shape (effects, objects, columns, bounds) in every session of this grant, whatever
@@ -43,11 +44,11 @@ export interface Grant {
   readonly version: string
   /** Whether any policy lets this identity open a session at all. */
   readonly opens: boolean
-  /** Why it doesn't although a policy allows it (a filter that can't be enforced, a protocol that is not built); null when it opens, and when nothing allows it: then the client is told of no such resource. */
+  /** Why it doesn't although a policy allows it (a protocol that is not built); null when it opens, and when nothing allows it: then the client is told of no such resource. */
   readonly closed: { readonly rule: string; readonly message: string } | null
   /** The strongest class any policy allows: picks the weakest credential that covers it. */
   readonly needs: 'read' | 'write' | 'admin'
-  /** Whether any field mask or detector applies: such a session requires client_encoding UTF8. */
+  /** Whether any field mask, detector or row filter applies: such a session requires client_encoding UTF8. */
   readonly masks: boolean
   /** Same masks, same key: lets workers share rewritten statements between sessions. */
   readonly maskKey: string

@@ -8,6 +8,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KeyFetcher } from '../auth/keys.ts'
+import type { FilterMistake } from '../core/check.ts'
 import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
 import { NotAuthenticated } from '../core/errors.ts'
 import { declaredGroups } from '../core/identity.ts'
@@ -19,6 +20,7 @@ import { openStore, type Store } from '../store/store.ts'
 import { Bus } from './bus.ts'
 import { type Certificates, certificates } from './certificates.ts'
 import { credentialFor, environmentFor, resolveSecret } from './credentials.ts'
+import { readsFilters } from './filters.ts'
 import { installationKey } from './installation.ts'
 import { LiveSessions } from './live.ts'
 import { log } from './log.ts'
@@ -68,6 +70,7 @@ class Supervisor implements Gateway {
   #revocations: Revoked[] = []
   #bootId = randomBytes(6).toString('hex')
   #hashKey = ''
+  #filterMistake: FilterMistake = () => 'it was not read yet'
   #stopping: Promise<void> | null = null
   #endings: (() => void)[] = []
   #done: () => void = () => {}
@@ -77,7 +80,8 @@ class Supervisor implements Gateway {
 
   async start(): Promise<void> {
     this.#text = readFileSync(this.#file, 'utf8')
-    this.config = parseConfig(this.#text, this.#file, process.env)
+    this.#filterMistake = await readsFilters()
+    this.config = parseConfig(this.#text, this.#file, process.env, this.#filterMistake)
     const { gateway } = this.config
     // Others may pass through it to the store's own folder, and see nothing.
     mkdirSync(gateway.data, { recursive: true, mode: 0o711 })
@@ -331,7 +335,7 @@ class Supervisor implements Gateway {
   async #storedResources(): Promise<readonly StoredResource[]> { return (await this.#store.objects.list('resource')).map(({ name, body }) => ({ name, body })) }
   /** Throws ConfigErrors and changes nothing when the text is wrong. */
   #use(text: string, stored: readonly StoredResource[]): void {
-    const { config, leftOut } = withStored(parseConfig(text, this.#file, process.env), stored)
+    const { config, leftOut } = withStored(parseConfig(text, this.#file, process.env, this.#filterMistake), stored)
     for (const why of leftOut) log.warn({ why }, 'a registered resource is left out')
     this.#text = text
     this.#stored = stored

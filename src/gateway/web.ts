@@ -9,6 +9,7 @@ import type { ApiPorts } from '../api/ports.ts'
 import type { Grant as GrantView, LiveSession as LiveView, RecordEvent, Verification } from '../api/schema.ts'
 import { Authenticator } from '../auth/authenticate.ts'
 import { KeyCache } from '../auth/key-cache.ts'
+import { readsFilters } from './filters.ts'
 import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
 import { checkPolicyText } from '../core/check.ts'
 import { compilePolicies } from '../core/compile.ts'
@@ -70,7 +71,7 @@ async function main(): Promise<void> {
     },
     policies: {
       list: async () => config.policies.map((p) => ({ name: p.name, mode: p.mode, origin: 'file' as const, body: p })),
-      check: async (text) => { try { return checkPolicyText(text, 'policies', { resources: config.resources, issuers: config.identity.issuers.map((i) => i.name), groups: null }).map((f) => `${f.where}: ${f.message}`) } catch (error) { if (error instanceof ConfigErrors) return error.list.map((e) => e.message); throw error } },
+      check: async (text) => { try { return checkPolicyText(text, 'policies', { resources: config.resources, issuers: config.identity.issuers.map((i) => i.name), groups: null, filterMistake: await readsFilters() }).map((f) => `${f.where}: ${f.message}`) } catch (error) { if (error instanceof ConfigErrors) return error.list.map((e) => e.message); throw error } },
       explain: async (who, name, text) => {
         const resource = config.resources.find((r) => r.name === name)
         if (resource === undefined) throw new NoSuchResource('no such resource')

@@ -15,6 +15,7 @@ import type { ReviewOutcome, SessionPorts } from '../core/ports.ts'
 import { requestDetector, redactorFor } from './detection.ts'
 import { protocols } from '../protocols/index.ts'
 import { openRecorder } from '../store/record/recorder.ts'
+import { ready as grammarReady } from '../sql/grammar.ts'
 import { Bus } from './bus.ts'
 import { Door, hasher, type WorkerBus } from './door.ts'
 import { log } from './log.ts'
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
     drain: ({ withinMs }) => { void drain(withinMs) },
   })
   boot = await bus.ask('boot', null)
+  await grammarReady()
   config = withStored(parseConfig(boot.text, boot.file, process.env), boot.stored).config
   const keyedHash = hasher(boot.hashKey)
   const recorder = openRecorder({

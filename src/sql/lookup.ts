@@ -76,19 +76,20 @@ function given(expression: A_Expr, read: Ranged & { readonly masked: Masked }, w
   return null
 }
 
-function value(node: Node | undefined, work: Work): { first: number; end: number; parameter: number | null } | null {
+/** The place of one literal or parameter, with a plain cast at most: to text, or to `any` type of one word. */
+export function value(node: Node | undefined, work: Work, any = false): { first: number; end: number; parameter: number | null } | null {
   const cast = as('TypeCast', node)
   const inner = cast === null ? node : cast.arg
   const constant = as('A_Const', inner)
   const parameter = as('ParamRef', inner)
-  if ((constant === null || constant.isnull === true || (constant.sval === undefined && constant.ival === undefined)) && parameter === null) return null
+  if ((constant === null || constant.isnull === true || (constant.sval === undefined && constant.ival === undefined && !(any && (constant.boolval !== undefined || constant.fval !== undefined)))) && parameter === null) return null
   const location = constant?.location ?? parameter?.location ?? 0
   const splice = work.splice()
   const first = splice.at(location)
   if (splice.word(first + 1) === 'uescape') return null
   let end = first + 1
   if (cast !== null) {
-    if (splice.word(end) !== '::' || !/^(text|varchar)$/.test(splice.word(end + 1)) || stringsOf(cast.typeName?.names)?.length === 0) return null
+    if (splice.word(end) !== '::' || !(any ? /^[a-z_][a-z0-9_]*$/ : /^(text|varchar)$/).test(splice.word(end + 1)) || stringsOf(cast.typeName?.names)?.length === 0) return null
     end += 2
   }
   return { first, end, parameter: parameter?.number ?? null }

@@ -1,7 +1,8 @@
 // Whether two parse trees are the same but for what was replaced on purpose. Places in the text don't count; all else does.
 import type { Expected } from './mask-work.ts'
 
-const PLACE = /^(location|name_location|stmt_location|stmt_len|rexpr_list_start|rexpr_list_end|list_start|list_end)$/
+/** Keys of the trees that only say where something stands. */
+export const PLACE = /^(location|name_location|stmt_location|stmt_len|rexpr_list_start|rexpr_list_end|list_start|list_end)$/
 
 export function sameTree(old: unknown, now: unknown, expected: ReadonlyMap<object, Expected>): boolean {
   const same = (a: unknown, b: unknown): boolean => {

@@ -85,6 +85,8 @@ function checkReferences(work: Checked, kind: string): void {
 }
 
 function checkIndex(masked: Masked, index: IndexStmt): void {
+  const plain = index.unique !== true && index.whereClause === undefined && (index.indexParams ?? []).every((node) => as('IndexElem', node)?.name !== undefined)
+  if (masked.filter !== undefined && !plain) throw new Refusal(masked.filter.rules[0] ?? 'filter', `${label(masked.relation)} is filtered by row: this index would test rows outside the filter`, 'index plain columns, without UNIQUE')
   const touches = (node: Node | undefined): boolean => {
     let hit = false
     if (node !== undefined) walk(node, ({ kind, body }) => {

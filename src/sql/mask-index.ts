@@ -1,13 +1,15 @@
 // Which relations hide columns from one identity, and which may not be read at all: worked out once per catalog and grant. A mask is
 // inherited: by partitions and children (and by their parents, whose rows are theirs), and by columns computed from a masked one.
 import type { Catalog, Column, Relation, Routine } from './catalog.ts'
+import type { FilterOf, RowFilter } from './filter.ts'
+import { filteredRelations } from './filter-index.ts'
 import { viewHidden } from './mask-view.ts'
 
 export type HidingKind = 'null' | 'redact' | 'hash' | 'token' | 'partial'
 export interface ColumnRule { readonly with: HidingKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
-export type MaskOf = (schema: string, table: string, column: string) => ColumnRule | null
+export interface MaskOf { (schema: string, table: string, column: string): ColumnRule | null; /** Rows that this identity gets of some tables. */ readonly filters?: readonly FilterOf[] }
 export interface Hidden extends ColumnRule { readonly column: Column }
-export interface Masked { readonly relation: Relation; readonly hidden: ReadonlyMap<string, Hidden>; /** Rows of other relations are read through it. */ readonly parent: boolean }
+export interface Masked { readonly relation: Relation; readonly hidden: ReadonlyMap<string, Hidden>; /** Rows of other relations are read through it. */ readonly parent: boolean; /** Only these rows may be read or changed; a relation may be filtered and hide no column. */ readonly filter?: RowFilter }
 export interface MaskIndex {
   readonly empty: boolean
   readonly masked: ReadonlyMap<number, Masked>
@@ -60,9 +62,14 @@ function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
   const masked = maskedRelations(catalog, maskOf)
   const blocked = new Map<number, string>()
   const carried = new Set<string>()
+  for (const [oid, filter] of filteredRelations(catalog, familiesOf, maskOf.filters ?? [])) {
+    const relation = catalog.relations.get(oid)!
+    if (filter.refused !== null) blocked.set(oid, filter.refused)
+    masked.set(oid, { ...masked.get(oid) ?? { relation, hidden: new Map(), parent: [...catalog.relations.values()].some((one) => one.parents.includes(oid)) }, filter })
+  }
   if (masked.size > 0) {
     for (const { relation, hidden } of masked.values()) {
-      if ((relation.partitionKey ?? []).some((number) => number === 0 || [...hidden.values()].some((h) => h.column.number === number))) blocked.set(relation.oid, `${label(relation)} is partitioned by a masked column`)
+      if (hidden.size > 0 && (relation.partitionKey ?? []).some((number) => number === 0 || [...hidden.values()].some((h) => h.column.number === number))) blocked.set(relation.oid, `${label(relation)} is partitioned by a masked column`)
     }
     for (let grew = true; grew;) {
       grew = false
@@ -159,21 +166,24 @@ function spreadTo(relation: Relation, catalog: Catalog, masked: Map<number, Mask
   const isView = relation.kind === 'v' || relation.kind === 'm'
   // Rules of a masked table act on writes only, and those are refused there.
   if (masked.has(relation.oid) && !isView) return false
-  const source = relation.reads.find((oid) => blocked.has(oid)) ?? relation.reads.find((oid) => masked.has(oid))
+  const own = masked.get(relation.oid)?.filter
+  // A view is read by the server with all rows of what it stands over: only a filter of its own makes it safe to read.
+  const unfiltered = own === undefined ? relation.reads.find((oid) => masked.get(oid)?.filter !== undefined) : undefined
+  const source = unfiltered ?? relation.reads.find((oid) => blocked.has(oid)) ?? relation.reads.find((oid) => (masked.get(oid)?.hidden.size ?? 0) > 0)
   const routine = (relation.calls ?? []).find((oid) => suspects.has(oid))
   if (source === undefined && routine === undefined) return false
-  if (source !== undefined && routine === undefined && !blocked.has(source) && isView) {
+  if (source !== undefined && unfiltered === undefined && routine === undefined && !blocked.has(source) && isView) {
     if (followed.has(relation.oid)) return false
     const hidden = viewHidden(relation, catalog, masked)
     if (hidden !== null) {
       followed.add(relation.oid)
       // What the policy itself hides of the view stays hidden.
       for (const [name, mask] of masked.get(relation.oid)?.hidden ?? []) if (!hidden.has(name)) hidden.set(name, mask)
-      if (hidden.size > 0) masked.set(relation.oid, { relation, hidden, parent: false })
+      if (hidden.size > 0 || own !== undefined) masked.set(relation.oid, { relation, hidden, parent: false, ...(own === undefined ? {} : { filter: own }) })
       return true
     }
   }
-  const through = routine !== undefined ? `function ${catalog.routineById.get(routine)!.name}` : label(catalog.relations.get(source!)!)
+  const through = unfiltered !== undefined ? `${label(catalog.relations.get(unfiltered)!)}, past its row filter` : routine !== undefined ? `function ${catalog.routineById.get(routine)!.name}` : label(catalog.relations.get(source!)!)
   masked.delete(relation.oid)
   blocked.set(relation.oid, `${label(relation)} leads to masked data through ${through}`)
   return true

@@ -4,6 +4,7 @@ import type { ColumnRef, Node, RangeTableSample, ResTarget, SelectStmt } from 'l
 import type { Masked } from './mask-index.ts'
 import { label } from './mask-index.ts'
 import { isText, maskExpression, quote, relationName } from './mask-expression.ts'
+import { needsFence } from './filter-read.ts'
 import { groupByKey } from './mask-group.ts'
 import { lookups } from './lookup.ts'
 import { isShown, type Named, noteHidden, noteWire, pathOf, type Ranged, Refusal, refsBelow, type Usage, usageOf, type Work } from './mask-work.ts'
@@ -35,7 +36,12 @@ export function subselect(work: Work, masked: Masked, usage: Pick<Usage, 'column
     if (mask !== undefined) noteHidden(work, relation, mask, (usage.by.get(column.name) ?? []).some((named) => !isShown(named)))
     list.push(mask === undefined || passes.has(column.name) ? quote(column.name) : `${maskExpression(mask)} AS ${quote(column.name)}`)
   }
-  return `SELECT ${list.join(', ')}${list.length > 0 ? ' ' : ''}FROM ${only ? 'ONLY ' : ''}${relationName(relation)}${sample}`
+  return `SELECT ${list.join(', ')}${list.length > 0 ? ' ' : ''}FROM ${only ? 'ONLY ' : ''}${relationName(relation)}${sample}${filtered(work, masked)}`
+}
+function filtered(work: Work, { filter }: Masked): string {
+  if (filter === undefined) return ''
+  for (const rule of filter.rules) work.filters.add(rule)
+  return ` WHERE ${filter.text(quote)}${needsFence(work.names) ? ' OFFSET 0' : ''}`
 }
 
 function replace(work: Work, read: Ranged & { readonly masked: Masked }, usage: Usage, passes: ReadonlySet<string>): void {

@@ -123,6 +123,8 @@ export interface Work {
   readonly stored: StoredParameter[]
   readonly lookups: Lookup[]
   readonly touched: Set<string>
+  /** Rules of row filters that apply. */
+  readonly filters: Set<string>
   /** What the text's own kind allows: SQL PREPARE, EXPLAIN and COPY answer without origins or run later. */
   readonly wrapper: 'none' | 'prepare' | 'explain' | 'copy' | 'cursor' | 'create'
   readonly uses: Resolution['useOf']

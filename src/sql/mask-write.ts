@@ -1,6 +1,7 @@
 // Writes on relations with masked columns. They pass as the client wrote them, because they must meet the real rows; so they may not read,
 // compare or return a masked column in any way but plainly in RETURNING, which the wire masks, and may not store what a mask shows.
 import type { InsertStmt, MergeStmt, Node, OnConflictClause, RangeVar, ResTarget, ReturningClause, UpdateStmt } from 'libpg-query'
+import { filterWrite } from './filter-write.ts'
 import { isMaskText, shows } from './mask-expression.ts'
 import type { Hidden, Masked } from './mask-index.ts'
 import { label } from './mask-index.ts'
@@ -16,6 +17,7 @@ export function maskWrite(work: Work, place: Place, top: boolean): void {
   if (ranged === undefined) throw new Refusal('mask', 'the target of a write could not be told', 'name it with its schema')
   const insert = place.kind === 'InsertStmt' ? place.body as InsertStmt : null
   const masked = maskedOf(work, ranged, insert === null || insert.onConflictClause !== undefined || insert.returningClause !== undefined)
+  if (masked !== null && masked.filter !== undefined) filterWrite(work, place, ranged, masked)
   if (masked === null) {
     const { resolved } = ranged.reference
     if (resolved.kind !== 'relation') return
@@ -25,6 +27,7 @@ export function maskWrite(work: Work, place: Place, top: boolean): void {
   }
   if (masked.relation.kind === 'v' || masked.relation.kind === 'm') throw new Refusal('mask', `${label(masked.relation)} is a view over masked columns`, 'write to the table itself')
   if (masked.relation.rules) throw new Refusal('mask', `${label(masked.relation)} has rules that a write would run on masked values`, 'write to a table without rules')
+  if (masked.hidden.size === 0) return
   const target: Target = { work, masked, names: rowNames(ranged, body.returningClause), top }
   if (insert !== null) checkInsert(target, insert)
   else {

@@ -2,6 +2,7 @@
 // lets through what it can't place, resolve or prove equal: the text it makes is parsed again and compared, node by node.
 import type { Node, TransactionStmt, VariableSetStmt } from 'libpg-query'
 import type { Catalog, NameContext } from './catalog.ts'
+import { checkWholeTables } from './filter-write.ts'
 import { parseShort, tokens, type Tree } from './grammar.ts'
 import { sameTree } from './mask-compare.ts'
 import { checkDefinition, checkOpaque } from './mask-ddl.ts'
@@ -32,6 +33,8 @@ interface Common {
   readonly wire: readonly WireMask[]
   /** Parameters to be checked with storesMask before a run. */
   readonly stored: readonly StoredParameter[]
+  /** Rules of row filters that narrow it. */
+  readonly filters: readonly string[]
 }
 export type MaskResult =
   | { readonly kind: 'unchanged' } & Common
@@ -40,7 +43,7 @@ export type MaskResult =
     readonly origins: readonly ShownOrigin[] } & Common
   | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
 
-const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], wire: [], stored: [] }
+const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], wire: [], stored: [], filters: [] }
 const WRITES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 /** Statements of a text that are masked statements themselves, or hold one. */
 const WRAPPERS: Readonly<Record<string, Work['wrapper']>> = { ExplainStmt: 'explain', PrepareStmt: 'prepare', DeclareCursorStmt: 'cursor', CreateTableAsStmt: 'create', CopyStmt: 'copy' }
@@ -67,6 +70,7 @@ interface Pass {
   readonly stored: StoredParameter[]
   readonly lookups: Lookup[]
   readonly touched: Set<string>
+  readonly filters: Set<string>
   readonly origins: ShownOrigin[]
   readonly splice: () => Splice
 }
@@ -75,7 +79,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
   if (input.unknownCall !== null) return refused(`${input.unknownCall}, and this resource has masked columns`, 'use functions that are known to be harmless, or have it listed under `functions`')
   let splice: Splice | null = null
   const pass: Pass = {
-    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), origins: [],
+    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), filters: new Set(), origins: [],
     splice: () => {
       if (splice !== null) return splice
       const scanned = tokens(input.text)
@@ -88,7 +92,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
     maskStatement(pass, statement.node, context)
     if (unsettles(statement.node)) context = null
   }
-  const common: Common = { touched: [...pass.touched], wire: [...pass.wire.values()], stored: pass.stored }
+  const common: Common = { touched: [...pass.touched], wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters] }
   if (pass.expected.size === 0) return { kind: 'unchanged', ...common }
   const { text, edits } = pass.splice().finish()
   const again = parseShort(text)
@@ -112,7 +116,7 @@ function maskStatement(pass: Pass, node: Node, context: NameContext | null): voi
   const inner = innermost(node)
   const innerKind = kindOf(inner) ?? ''
   if (innerKind === 'ExecuteStmt' && wrapper !== 'create' && !(wrapper === 'explain' && as('CreateTableAsStmt', as('ExplainStmt', node)?.query) !== null)) return
-  if (innerKind !== 'SelectStmt' && innerKind !== 'CopyStmt' && !WRITES.has(innerKind)) { checkDefinition(work, innerKind, (inner as unknown as Record<string, object>)[innerKind]!); return }
+  if (innerKind !== 'SelectStmt' && innerKind !== 'CopyStmt' && !WRITES.has(innerKind)) { checkWholeTables(index, work, innerKind, (inner as unknown as Record<string, object>)[innerKind]!); checkDefinition(work, innerKind, (inner as unknown as Record<string, object>)[innerKind]!); return }
   if (kind === 'CreateTableAsStmt' && as(kind, node)!.objtype === 'OBJECT_MATVIEW') return checkDefinition(work, kind, as(kind, node)!)
 
   for (const place of names.writes) maskWrite(work, place, place.body === (inner as unknown as Record<string, object>)[innerKind])
@@ -127,6 +131,7 @@ function maskStatement(pass: Pass, node: Node, context: NameContext | null): voi
     else copy(work, { ...ranged, masked })
   }
   maskReads(work, reads, inner)
+  if (wrapper === 'explain' && work.filters.size > 0) throw new Refusal([...work.filters][0]!, 'EXPLAIN shows estimates and counts of rows outside the row filter', 'run the statement itself')
   if (wrapper === 'none' || wrapper === 'cursor' || wrapper === 'prepare') pass.origins.push(...shownOrigins(inner, reads, resolution.byNode))
 }
 
@@ -136,7 +141,8 @@ function copy(work: Work, ranged: Ranged & { masked: NonNullable<ReturnType<type
   if (body.is_from !== true) return copyTable(work, ranged, body.attlist)
   const written = body.attlist === undefined ? [...ranged.masked.hidden.keys()] : stringsOf(body.attlist) ?? []
   const hidden = written.find((name) => ranged.masked.hidden.has(name))
-  if (hidden !== undefined || body.whereClause !== undefined) throw new Refusal('mask', `COPY into ${ranged.masked.relation.schema}.${ranged.masked.relation.name} would store text in its masked columns unseen`, 'name the columns that are not masked, or use INSERT')
+  if (ranged.masked.filter !== undefined) throw new Refusal(ranged.masked.filter.rules[0] ?? 'filter', `COPY into ${ranged.masked.relation.schema}.${ranged.masked.relation.name}, which is filtered by row, can't be checked`, 'use INSERT')
+  if (hidden !== undefined || body.whereClause !== undefined && ranged.masked.hidden.size > 0) throw new Refusal('mask', `COPY into ${ranged.masked.relation.schema}.${ranged.masked.relation.name} would store text in its masked columns unseen`, 'name the columns that are not masked, or use INSERT')
 }
 
 /** What a wrapper runs: the query of EXPLAIN, PREPARE, DECLARE, CREATE TABLE AS, COPY (query); else the statement itself. */
@@ -153,7 +159,7 @@ function innermost(node: Node): Node {
 }
 
 /** Looked at whatever they name. */
-const ALWAYS = new Set(['CreateFunctionStmt', 'RenameStmt', 'AlterObjectSchemaStmt', 'ListenStmt', 'DefineStmt', 'CreateCastStmt', 'CreateOpClassStmt', 'CreateTrigStmt'])
+const ALWAYS = new Set(['CreateFunctionStmt', 'RenameStmt', 'AlterObjectSchemaStmt', 'ListenStmt', 'DefineStmt', 'CreateCastStmt', 'CreateOpClassStmt', 'CreateTrigStmt', 'TruncateStmt', 'DropStmt', 'DropOwnedStmt'])
 /** A cheap look: does the statement name anything of interest, or define something that could? */
 function concerns(index: MaskIndex, node: Node, kind: string): boolean {
   if (ALWAYS.has(kind)) return true

@@ -6,6 +6,7 @@ import { Malformed } from '../../core/errors.ts'
 import { type Detector, Found, type KeyedHash, writeHidden } from '../../detect/index.ts'
 import { Scratch } from '../../wire/bytes.ts'
 import { u16, stringEnd } from './frames.ts'
+import { OUTSIDE } from '../../sql/filter-write.ts'
 import { saysOnlyNames } from './templates.ts'
 
 /** Text that may go out: with what detectors find replaced. */
@@ -36,12 +37,18 @@ const HINT = 'Values of masked columns are never shown: the server\'s own messag
 /** A whole ErrorResponse or NoticeResponse with its head; null when it may go as it is. */
 export function cleanWords(message: Buffer, clean: Clean, strict: Strictness | null): Buffer | null {
   const fields = readFields(message)
-  const kept = strict === null ? fields.map(([letter, value]) => [letter, FIXED.has(letter) ? value : clean(value)] as const) : strictly(fields, clean, strict)
+  const outside = fields.some(([letter, value]) => letter === 'M' && value.includes(OUTSIDE)) && fields.some(([letter, value]) => letter === 'C' && value === '42704')
+  const kept = outside ? leavesFilter(fields) : strict === null ? fields.map(([letter, value]) => [letter, FIXED.has(letter) ? value : clean(value)] as const) : strictly(fields, clean, strict)
   if (kept.length === fields.length && kept.every(([, value], i) => value === fields[i]![1])) return null
   const body = Buffer.from(`${kept.map(([letter, value]) => `${letter}${value}\0`).join('')}\0`)
   const head = Buffer.from([message[0]!, 0, 0, 0, 0])
   head.writeInt32BE(body.length + 4, 1)
   return Buffer.concat([head, body])
+}
+
+/** The server was made to fail a write that would store a row outside of the row filter. */
+function leavesFilter(fields: readonly Field[]): Field[] {
+  return [...fields.filter(([letter]) => letter === 'S' || letter === 'V'), ['C', '42501'], ['M', 'refused by Sluice: the row would lie outside of what your row filter lets you change'], ['H', 'give values that lie within it']]
 }
 
 type Field = readonly [letter: string, value: string]

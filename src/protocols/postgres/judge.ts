@@ -5,6 +5,7 @@ import type { Effect, Masking, Statement } from '../../core/statement.ts'
 import type { Catalog, NameContext } from '../../sql/catalog.ts'
 import { effectsOf } from '../../sql/effects.ts'
 import { type Outcome, parse, STATEMENT_BYTES_MAX, tokens, type Tree } from '../../sql/grammar.ts'
+import type { MaskOf } from '../../sql/mask-index.ts'
 import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
 import type { StoredParameter } from '../../sql/mask-work.ts'
 import { isPointRead } from '../../sql/point.ts'
@@ -22,7 +23,7 @@ export interface View {
   readonly context: NameContext
   readonly grant: Grant
   /** The grant's `column`, the same function for the same masks. */
-  readonly column: Grant['column']
+  readonly column: MaskOf
   readonly functions: readonly string[]
   readonly refusal: { readonly rule: string; readonly message: string; readonly hint: string } | null
   /** What a name of a prepared statement stands for, judged under this view; `changed` when another text than the one prepared would be sent now. */
@@ -140,7 +141,7 @@ function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: bool
   if (masked.kind === 'unchanged') return null
   return {
     // Where a literal had to be hidden in what was asked, it stands in what is sent too, somewhere else.
-    kind: 'rewritten', text: masked.text, shown: plain ? masked.text : hideLiterals(masked.text, view.keyedHash, null), rules: [...new Set(masked.hidden.map((h) => h.rule))], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
+    kind: 'rewritten', text: masked.text, shown: plain ? masked.text : hideLiterals(masked.text, view.keyedHash, null), rules: [...new Set([...masked.hidden.map((h) => h.rule), ...masked.filters])], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
     lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })),
   }
 }

@@ -2,7 +2,9 @@
 // all that they depend on, so that the sessions of one kind share them.
 import type { Grant } from '../../core/policy.ts'
 import type { Catalog } from '../../sql/catalog.ts'
+import { filterOf } from '../../sql/filter.ts'
 import { catalogFrom, catalogQueries, type Row } from '../../sql/load.ts'
+import type { MaskOf } from '../../sql/mask-index.ts'
 import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
 import { shapeOf } from '../../sql/shape.ts'
 import { digestOf } from './catalogs.ts'
@@ -46,14 +48,15 @@ function viewOf(key: string): Kept {
   }
   return view
 }
-const maskFunctions = new Map<string, Grant['column']>()
+const maskFunctions = new Map<string, MaskOf>()
 /** One function per set of masks, so that what is worked out from it is shared. */
-function columnOf(grant: Grant): Grant['column'] {
+function columnOf(grant: Grant): MaskOf {
   let found = maskFunctions.get(grant.maskKey)
   if (found === undefined) {
     if (maskFunctions.size >= KEPT_VIEWS_MAX) maskFunctions.clear()
-    found = grant.column.bind(grant)
-    maskFunctions.set(grant.maskKey, found)
+    found = Object.assign(grant.column.bind(grant), { filters: grant.filters.map(filterOf) })
+    // A filter that could not be read, as while the grammar starts again, is read anew next time.
+    if (found.filters?.every((filter) => filter.condition !== null) === true) maskFunctions.set(grant.maskKey, found)
   }
   return found
 }
@@ -92,7 +95,7 @@ export class SessionReader implements Reader {
   }
 
   get catalog(): Catalog | null { return this.#catalog }
-  get column(): Grant['column'] { return columnOf(this.#grantSeen) }
+  get column(): MaskOf { return columnOf(this.#grantSeen) }
   get outdated(): boolean { return this.#grant() !== this.#grantSeen || (this.#seen !== null && !this.#own && this.#shelf.current?.catalog !== this.#seen) }
   /** The session changed the catalog itself: it reads it anew, for what is not committed is seen by nobody else. */
   changed(): void { this.#own = true }

@@ -79,19 +79,22 @@ export function usageOf(names: Names, ranged: Ranged, relation: Relation, only: 
   const usage: Usage = { all: (reference.node.alias?.colnames ?? []).length > 0, whole: false, columns: new Set(), system: new Set(), by: new Map() }
   if (names.joins.some((join) => join.isNatural === true || join.alias !== undefined)) usage.all = true
   const known = new Set(relation.columns.map((column) => column.name))
+  const renamed = new Map((stringsOf(reference.node.alias?.colnames) ?? []).map((name, i) => [name, relation.columns[i]?.name ?? name]))
   for (const name of names.using) if (known.has(name)) usage.columns.add(name)
-  for (const named of names.columns) if (only(named)) use(usage, named, ranged, known)
+  for (const named of names.columns) if (only(named)) use(usage, named, ranged, known, renamed)
   if (usage.all) for (const name of known) usage.columns.add(name)
   return usage
 }
 
-function use(usage: Usage, named: Named, { reference, query }: Ranged, known: ReadonlySet<string>): void {
+function use(usage: Usage, named: Named, { reference, query }: Ranged, known: ReadonlySet<string>, renamed: ReadonlyMap<string, string>): void {
   const { path, star } = named
   const { alias, aliased } = reference
   const column = (name: string): boolean => {
+    const own = renamed.get(name)
+    if (own !== undefined && own !== name) usage.by.set(own, [...usage.by.get(own) ?? [], named])
     if (known.has(name)) { usage.columns.add(name); usage.by.set(name, [...usage.by.get(name) ?? [], named]) }
     else if (SYSTEM_COLUMNS.has(name)) usage.system.add(name)
-    else return false
+    else return own !== undefined
     return true
   }
   if (star && path.length === 0) { if (named.query === query) usage.all = true; return }

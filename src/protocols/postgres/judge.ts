@@ -1,5 +1,6 @@
 // One text under one view of names → what is asked and what would be sent. The grammar reads it, effects.ts says what it does, mask.ts what
 // the masks in force make of it; nothing here decides.
+import type { ExplainStmt, Node } from 'libpg-query'
 import type { Grant } from '../../core/policy.ts'
 import type { Effect, Masking, Statement } from '../../core/statement.ts'
 import type { Catalog, NameContext } from '../../sql/catalog.ts'
@@ -96,7 +97,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const strictErrors = masked.kind !== 'refused' && ranOnValues(masked, readings) || runs.some((one) => one.strictErrors)
   const refusedParameters: Judged['refusedParameters'] = masked.kind === 'refused' || masked.stored.length === 0 ? () => null : (values) => storedMask(masked.stored, values)
   const statement: Statement = {
-    text, effects, masking: estimates(masked, readings) ?? maskingOf(masked, view, setting, plain) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    text, effects, masking: estimates(masked, readings, view.grant.fields) ?? maskingOf(masked, view, setting, plain) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
     shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
@@ -128,10 +129,31 @@ function unknownCall(readings: readonly StatementReading[]): string | null {
   return null
 }
 
-/** Costs and row counts of a plan follow what the table holds: beside a condition on masked columns they would be an oracle of it. */
-function estimates(masked: MaskResult, readings: readonly StatementReading[]): Masking | null {
-  if (masked.kind !== 'rewritten' || !masked.hidden.some((h) => h.computed) || !readings.some((r) => r.kind === 'ExplainStmt')) return null
-  return { kind: 'refused', rule: masked.hidden[0]!.rule, message: 'EXPLAIN of a statement that computes with masked columns shows estimates about them', hint: 'explain it without those columns' }
+/** Costs, widths and row counts of a plan follow what the table holds: beside a condition on masked columns they would be an oracle of it, and below a sort or join a width is the mean length of what is hidden. */
+function estimates(masked: MaskResult, readings: readonly StatementReading[], fields: Grant['fields']): Masking | null {
+  // What a prepared statement reads is judged where it was prepared.
+  if (fields.length > 0 && readings.some(({ node }) => { const explain = as('ExplainStmt', node); return explain !== null && as('ExecuteStmt', explain.query) !== null && tellsCosts(explain) })) {
+    return { kind: 'refused', rule: fields[0]!.rule, message: 'EXPLAIN of a prepared statement shows estimates that may follow masked columns', hint: 'EXPLAIN (COSTS OFF), or explain the query itself' }
+  }
+  if (masked.kind !== 'rewritten' || masked.hidden.length === 0) return null
+  const { rule } = masked.hidden[0]!
+  for (const { node } of readings) {
+    const explain = as('ExplainStmt', node)
+    if (explain === null) continue
+    if (masked.hidden.some((h) => h.computed)) return { kind: 'refused', rule, message: 'EXPLAIN of a statement that computes with masked columns shows estimates about them', hint: 'explain it without those columns' }
+    if (tellsCosts(explain) && !isFlat(explain.query)) return { kind: 'refused', rule, message: 'EXPLAIN shows estimates that follow the masked columns of this statement', hint: 'EXPLAIN (COSTS OFF), or explain it without those columns' }
+  }
+  return null
+}
+function tellsCosts(explain: ExplainStmt): boolean {
+  const costs = (explain.options ?? []).map((option) => as('DefElem', option)).filter((option) => option?.defname === 'costs').at(-1)
+  return costs === undefined || costs === null || costs.arg === undefined || !/^(false|off|0)$/i.test(stringOf(costs.arg) ?? String(as('Integer', costs.arg)?.ival ?? 0))
+}
+/** A scan that shows what it reads: what is masked has the width of its mask. */
+function isFlat(query: Node | undefined): boolean {
+  const select = as('SelectStmt', query)
+  if (select === null || (select.op ?? 'SETOP_NONE') !== 'SETOP_NONE' || select.fromClause?.length !== 1 || as('RangeVar', select.fromClause[0]) === null) return false
+  return [select.groupClause, select.distinctClause, select.windowClause].every((clause) => clause === undefined) && select.havingClause === undefined && select.withClause === undefined
 }
 
 function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: boolean): Masking | null {

@@ -11,10 +11,21 @@ for (const character of '!#$&\'*^~') local[character.charCodeAt(0)] = BETWEEN
 
 const QUOTED_BYTES_MAX = 66
 
+/** Where the address recognised last begins. */
+export let emailFrom = 0
+/** End of the address whose @, `width` bytes wide, is at `at`; -1 when there is none. Where it begins is left in `emailFrom`. */
+export function emailEnd(bytes: Uint8Array, start: number, at: number, width: number, end: number): number {
+  const from = emailStart(bytes, start, at)
+  if (from === at) return -1
+  emailFrom = from
+  return domainEnd(bytes, at + width, end)
+}
+
 /** Start of the part before the @ at `at`, or `at` when there is none. */
-export function emailStart(bytes: Uint8Array, start: number, at: number): number {
+function emailStart(bytes: Uint8Array, start: number, at: number): number {
   if (at > start && bytes[at - 1] === 0x22) return quotedStart(bytes, start, at)
   let p = at
+  while (p > start && local[bytes[p - 1]!] === LOCAL) p--
   while (p > start) {
     const kind = local[bytes[p - 1]!]!
     if (kind === 0 || (kind === BETWEEN && (p - 1 === start || p === at || !isAlphanumeric(bytes[p - 2]!) || !isAlphanumeric(bytes[p]!)))) break
@@ -30,18 +41,22 @@ function quotedStart(bytes: Uint8Array, start: number, at: number): number {
   return at
 }
 
+const LETTER = 4
+const domain = new Uint8Array(256)
+for (let byte = 0; byte < 256; byte++) domain[byte] = byte >= 0x80 || isLetter(byte) ? LOCAL | LETTER : isAlphanumeric(byte) || byte === 0x5f ? LOCAL : 0
+domain[0x2d] = BETWEEN
+
 /** End of the domain that begins at `at`: labels, and a last one of at least two letters; -1 when there is none. */
-export function domainEnd(bytes: Uint8Array, at: number, end: number): number {
-  if (at >= end || !isDomainByte(bytes[at]!)) return -1
+function domainEnd(bytes: Uint8Array, at: number, end: number): number {
+  if (at >= end || (domain[bytes[at]!]! & LOCAL) === 0) return -1
   let p = at, best = -1
   while (p < end) {
-    const byte = bytes[p]!
-    if (byte === 0x2e) {
-      let letters = p + 1
-      while (letters < end && (isLetter(bytes[letters]!) || bytes[letters]! >= 0x80)) letters++
-      if (letters - p > 2) { best = letters; p = letters; continue }
-      if (p + 1 < end && bytes[p + 1] === 0x2e) break
-    } else if (!isDomainByte(byte) && byte !== 0x2d) break
+    while (p < end && domain[bytes[p]!] !== 0) p++
+    if (p >= end || bytes[p] !== 0x2e) break
+    let letters = p + 1
+    while (letters < end && (domain[bytes[letters]!]! & LETTER) !== 0) letters++
+    if (letters - p > 2) { best = letters; p = letters; continue }
+    if (p + 1 < end && bytes[p + 1] === 0x2e) break
     p++
   }
   // xn--p1ai: the last label goes on after its prefix.
@@ -51,7 +66,6 @@ export function domainEnd(bytes: Uint8Array, at: number, end: number): number {
   }
   return best
 }
-const isDomainByte = (byte: number) => isAlphanumeric(byte) || byte >= 0x80 || byte === 0x5f
 
 /** Four octets; not a longer dotted number such as a version of five parts. */
 export function ipv4End(bytes: Uint8Array, start: number, at: number, end: number): number {

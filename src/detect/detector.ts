@@ -1,11 +1,12 @@
 // All detectors of a policy in one pass over the bytes of a value: a table says which bytes can begin something, and only there a
 // validator looks closer. Linear in the length of any input. Never decodes, never allocates while nothing is found.
-import { domainEnd, emailStart, ipv4End, ipv6End, ipv6Start } from './address.ts'
+import { emailEnd, emailFrom, ipv4End, ipv6End, ipv6Start } from './address.ts'
 import { compilePattern, findPattern, type Pattern } from './custom.ts'
-import { afterDash, beginsAt, digitAt, escapeEnd, isAlphanumeric, WIDE_LEADS, widthOf } from './digits.ts'
+import { afterDash, beginsAt, digitAt, escapeEnd, isAlphanumeric, isLetter, WIDE_LEADS, widthOf } from './digits.ts'
 import { Found } from './found.ts'
-import { cardEnd, ibanEnd, phoneEnd, ssnEnd } from './numbers.ts'
-import { BEFORE_ANCHOR, forgetVain, jwtEnd, KEY_ANCHORS, keyEnd, keyFrom, privateKeyEnd } from './secrets.ts'
+import { CARD_DIGITS_MAX, CARD_DIGITS_MIN, cardEnd, ibanEnd, isCard, phoneEnd, ssnEnd } from './numbers.ts'
+import { isKeyPair, KEY_ANCHORS, keyEnd, keyFrom } from './keys.ts'
+import { forgetVain, jwtEnd, privateKeyEnd } from './secrets.ts'
 
 export const DETECTORS = ['us-ssn', 'credit-card', 'iban', 'phone', 'ip', 'email', 'api-key', 'jwt', 'private-key'] as const
 type Name = (typeof DETECTORS)[number]
@@ -26,17 +27,112 @@ export function compileDetectors(rules: readonly DetectorRule[]): Detector | nul
   return rules.length === 0 ? null : new Scanner([...rules].sort((a, b) => STRENGTH.indexOf(a.with) - STRENGTH.indexOf(b.with)))
 }
 
-const DIGIT = 1, WIDE = 2, AT = 3, ANCHOR = 4, COLON = 5
 const OFF = -1
-/** Whether a separator may part digits at `at`: the look that spares most numbers the validators. */
-const mayPart = (bytes: Uint8Array, at: number, end: number) => at + 1 < end && (bytes[at]! >= 0xc2 || ((bytes[at] === 0x20 || bytes[at] === 0x2d || bytes[at] === 0x2e) && digitAt(bytes, at + 1, end) >= 0))
+
+/** What a byte can begin or give away, as bits, for all built-in detectors: one constant table, of which each scanner minds its own bits. */
+const CLASSES = new Uint8Array(256)
+const DIGIT = 1, WIDE = 2, AT = 4, KEY = 8, TOKEN = 16, DASH = 32, COLON = 64, ESCAPE = 128
+for (let byte = 48; byte < 58; byte++) CLASSES[byte]! |= DIGIT
+for (const lead of WIDE_LEADS) CLASSES[lead]! |= WIDE
+for (const byte of KEY_ANCHORS) CLASSES[byte]! |= KEY
+// The @ of an address (0xef may lead a full-width one), the J of a JWT's `eyJ`, the first dash of a PEM block, the first colon of an IPv6 address.
+CLASSES[0x40]! |= AT
+CLASSES[0xef]! |= AT
+CLASSES[0x4a]! |= TOKEN
+CLASSES[0x2d]! |= DASH
+CLASSES[0x3a]! |= COLON
+CLASSES[0x5c]! |= ESCAPE
+CLASSES[0x25]! |= ESCAPE
+/** Which kinds of numbers are looked for, as bits. */
+const SSN = 1, CARD = 2, IBAN = 4, PHONE = 8, IP = 16
+
+/** What stands beside a run of digits, as bits: it may part it from further digits (of a phone also beside another such byte), glue it to a word, or need a closer look. */
+const EDGES = new Uint8Array(256)
+const PARTS = 1, MORE = 2, GLUES = 4, LOOK = 8
+for (const character of ' -.') EDGES[character.charCodeAt(0)] = PARTS
+for (const character of '()/') EDGES[character.charCodeAt(0)] = MORE
+for (let byte = 0; byte < 128; byte++) if (isAlphanumeric(byte)) EDGES[byte] = GLUES
+for (let byte = 128; byte < 256; byte++) EDGES[byte] = LOOK
+
+/** Whether digits go on from `at` for as long as those of a parted card at least. */
+function mayBeParted(bytes: Uint8Array, at: number, end: number, separator: number): boolean {
+  if (at + CARD_DIGITS_MIN >= end) return false
+  for (let p = at + CARD_DIGITS_MIN; p > at + 8; p--) { const byte = bytes[p]!; if ((byte < 48 || byte > 57) && byte !== separator && byte < 0x80) return false }
+  return true
+}
+/** Whether a separator may part digits at `at`. */
+const mayPart = (bytes: Uint8Array, at: number, end: number) => at + 1 < end && (bytes[at]! >= 0xc2 || (EDGES[bytes[at]!] === PARTS && digitAt(bytes, at + 1, end) >= 0))
 const mayEscape = (byte: number) => byte === 0x25 || isAlphanumeric(byte)
+/** An escape reaches no further. */
+const ESCAPE_BYTES_MAX = 6
+
+/** Whether digits go on here from others, as in a date. */
+const goesOn = (bytes: Uint8Array, start: number, at: number) => at - 2 >= start && (bytes[at - 1] === 0x2d || bytes[at - 1] === 0x2e) && CLASSES[bytes[at - 2]!] === DIGIT
+/** Whether two more colons follow at the distance of an address, or one at once: a time of day has fewer. */
+function mayBeIpv6(bytes: Uint8Array, at: number, end: number): boolean {
+  let p = at, colons = 0
+  for (const limit = Math.min(end, at + 11); p < limit && colons < 3; p++) {
+    const byte = bytes[p]!
+    if (byte === 0x3a) { colons++; if (p + 1 < end && bytes[p + 1] === 0x3a) return true }
+    else if (!((byte >= 48 && byte <= 57) || ((byte | 32) >= 97 && (byte | 32) <= 102))) return false
+  }
+  return colons === 3
+}
+/** Whether 123-45-6789 stands at `at`, in ASCII digits and dashes, glued to nothing. */
+function isPlainSsn(bytes: Uint8Array, start: number, at: number, end: number): boolean {
+  if (at + SSN_BYTES > end || bytes[at + 3] !== 0x2d || bytes[at + 6] !== 0x2d || (at > start && (EDGES[bytes[at - 1]!]! & (GLUES | LOOK)) !== 0)) return false
+  if ((CLASSES[bytes[at]!]! & CLASSES[bytes[at + 1]!]! & CLASSES[bytes[at + 2]!]! & CLASSES[bytes[at + 4]!]! & CLASSES[bytes[at + 5]!]! & DIGIT) === 0) return false
+  if ((CLASSES[bytes[at + 7]!]! & CLASSES[bytes[at + 8]!]! & CLASSES[bytes[at + 9]!]! & CLASSES[bytes[at + 10]!]! & DIGIT) === 0) return false
+  return at + SSN_BYTES === end || (EDGES[bytes[at + SSN_BYTES]!]! & (GLUES | LOOK)) === 0
+}
+const SSN_BYTES = 11
+
+/**
+ * Where the next byte stands that needs a closer look, or `end`. All that most values need: no call, no state, so that it runs at the speed
+ * of its loops. `wants` and `mask` say for whom; doubt is a look.
+ */
+function seek(bytes: Uint8Array, start: number, from: number, end: number, mask: number, wants: number): number {
+  const four = end - 4
+  let at = from, escape = from - ESCAPE_BYTES_MAX - 1
+  for (let p = from - 1; p >= start && p >= from - ESCAPE_BYTES_MAX; p--) if ((CLASSES[bytes[p]!]! & ESCAPE) !== 0) { escape = p; break }
+  for (;;) {
+    while (at <= four && ((CLASSES[bytes[at]!]! | CLASSES[bytes[at + 1]!]! | CLASSES[bytes[at + 2]!]! | CLASSES[bytes[at + 3]!]!) & mask) === 0) at += 4
+    while (at < end && (CLASSES[bytes[at]!]! & mask) === 0) at++
+    if (at >= end) return end
+    const kind = CLASSES[bytes[at]!]! & mask
+    if (kind !== DIGIT) {
+      if ((kind & KEY) !== 0 && at > start && isKeyPair(bytes[at - 1]!, bytes[at]!)) return at
+      if (kind === ESCAPE) escape = at
+      else if (kind === COLON ? mayBeIpv6(bytes, at, end) : (kind & DASH) !== 0 ? at + 1 < end && bytes[at + 1] === 0x2d : kind !== KEY) return at
+      at++
+      continue
+    }
+    let run = at + 1
+    while (run < end && CLASSES[bytes[run]!] === DIGIT) run++
+    const before = at > start ? bytes[at - 1]! : 0, next = run < end ? bytes[run]! : 0
+    const left = EDGES[before]!, right = EDGES[next]!, count = run - at
+    if (at - escape <= ESCAPE_BYTES_MAX || ((left | right) & LOOK) !== 0 || (before === 0x2b && bytes[at] !== 48 && (wants & PHONE) !== 0)) return at
+    if (left === GLUES) { if ((wants & IBAN) !== 0 && count >= 2 && at - 2 >= start && EDGES[bytes[at - 2]!] === GLUES && (at - 3 < start || EDGES[bytes[at - 3]!] !== GLUES)) return at }
+    else if (count >= CARD_DIGITS_MIN) { if ((wants & CARD) !== 0 && right !== GLUES && (right !== 0 || isCard(bytes, at, run))) return at }
+    else if (right === PARTS) {
+      const after = run + 1 < end ? bytes[run + 1]! : 0, first = bytes[at]!
+      if (after < 48 || after > 57) { if (EDGES[after] === LOOK || (EDGES[after]! !== GLUES && EDGES[after] !== 0 && (wants & PHONE) !== 0)) return at }
+      else if (count === 3 && next === 0x2d && (wants & SSN) !== 0 && (run + 3 >= end || bytes[run + 3] === 0x2d || bytes[run + 3]! >= 0x80)) return at
+      else if (count <= 3 && next === 0x2e && (wants & IP) !== 0) return at
+      else if (first >= 50 && first <= 54 && (wants & CARD) !== 0 && mayBeParted(bytes, at, end, next)) return at
+      else if ((wants & PHONE) !== 0 && (count === 3 ? first !== 49 : count === 1 ? first === 49 : first === 48 && count <= 5) && !goesOn(bytes, start, at)) return at
+    } else if (right === MORE && (wants & PHONE) !== 0) return at
+    at = run
+  }
+}
 
 class Scanner implements Detector {
   readonly rules: readonly DetectorRule[]
-  readonly #table = new Uint8Array(256)
   readonly #patterns: readonly Pattern[]
   readonly #ownFound = new Found()
+  /** Bits of CLASSES that concern these rules. */
+  readonly #mask: number
+  readonly #wants: number
   readonly #ssn: number
   readonly #card: number
   readonly #iban: number
@@ -54,37 +150,26 @@ class Scanner implements Detector {
     this.#ssn = on('us-ssn'); this.#card = on('credit-card'); this.#iban = on('iban'); this.#phone = on('phone'); this.#ip = on('ip')
     this.#email = on('email'); this.#key = on('api-key'); this.#jwt = on('jwt'); this.#pem = on('private-key')
     this.#patterns = rules.flatMap((rule, index) => (rule.pattern === null ? [] : [compilePattern(rule.pattern, index)]))
-    this.#fillTable()
-  }
-
-  #fillTable(): void {
-    const table = this.#table
-    if (Math.max(this.#ssn, this.#card, this.#iban, this.#phone, this.#ip) !== OFF) {
-      for (let byte = 48; byte < 58; byte++) table[byte] = DIGIT
-      if (Math.max(this.#ssn, this.#card, this.#phone) !== OFF) for (const lead of WIDE_LEADS) table[lead] = WIDE
-    }
-    if (this.#key !== OFF) for (const byte of KEY_ANCHORS) table[byte] = ANCHOR
-    if (this.#jwt !== OFF) table[0x4a] = ANCHOR
-    if (this.#pem !== OFF) table[0x2d] = ANCHOR
-    if (this.#ip !== OFF) table[0x3a] = COLON
-    if (this.#email !== OFF) { table[0x40] = AT; table[0xef] = WIDE }
+    const bit = (rule: number, kind: number) => (rule === OFF ? 0 : kind)
+    this.#wants = bit(this.#ssn, SSN) | bit(this.#card, CARD) | bit(this.#iban, IBAN) | bit(this.#phone, PHONE) | bit(this.#ip, IP)
+    this.#mask = (this.#wants === 0 ? 0 : DIGIT | ESCAPE) | ((this.#wants & (SSN | CARD | PHONE)) === 0 ? 0 : WIDE) | bit(this.#email, AT) | bit(this.#key, KEY) | bit(this.#jwt, TOKEN) | bit(this.#pem, DASH) | bit(this.#ip, COLON)
   }
 
   scan(bytes: Uint8Array, start: number, end: number, found: Found): boolean {
-    const table = this.#table
+    const mask = this.#mask, wants = this.#wants
     found.count = 0
     forgetVain()
-    let at = start, kind = 0
-    for (;;) {
-      while (at < end && (kind = table[bytes[at]!]!) === 0) at++
-      if (at >= end) break
-      at = kind === DIGIT ? this.#number(bytes, start, at, end, found) : this.#other(kind, bytes, start, at, end, found)
+    for (let at = seek(bytes, start, start, end, mask, wants); at < end; at = seek(bytes, start, at, end, mask, wants)) {
+      const kind = CLASSES[bytes[at]!]! & mask
+      if (kind === DIGIT) {
+        if ((wants & SSN) !== 0 && isPlainSsn(bytes, start, at, end)) { found.add(at, at + SSN_BYTES, this.#ssn); at += SSN_BYTES } else at = this.#number(bytes, start, at, end, found)
+      } else at = kind === AT && bytes[at] === 0x40 ? this.#emailAt(bytes, start, at, 1, end, found) : this.#other(kind, bytes, start, at, end, found)
     }
     if (this.#patterns.length > 0) this.#own(bytes, start, end, found)
     return found.count > 0
   }
 
-  /** A run of digits begins at `at`. Returns where the pass goes on. */
+  /** A run of digits of any script begins at `at`. Returns where the pass goes on. */
   #number(bytes: Uint8Array, start: number, at: number, end: number, found: Found): number {
     let run = at, count = 0
     while (digitAt(bytes, run, end) >= 0) { run += widthOf(bytes[run]!); count++ }
@@ -95,12 +180,12 @@ class Scanner implements Detector {
     return after > at && after < run ? this.#numberFrom(bytes, start, after, run, count - (after - at), end, found) : next
   }
   #numberFrom(bytes: Uint8Array, start: number, at: number, run: number, count: number, end: number, found: Found): number {
-    if (this.#iban !== OFF && count >= 2 && this.#take(found, ibanEnd(bytes, start, at, end), at - 2, this.#iban)) return found.to[found.count - 1]!
+    if (this.#iban !== OFF && count >= 2 && at - 2 >= start && isLetter(bytes[at - 1]!) && this.#take(found, ibanEnd(bytes, start, at, end), at - 2, this.#iban)) return found.to[found.count - 1]!
     if (!beginsAt(bytes, start, at)) return run
     if (count === 3 && this.#ssn !== OFF && afterDash(bytes, run, end) > 0 && this.#take(found, ssnEnd(bytes, at, end), at, this.#ssn)) return found.to[found.count - 1]!
     // The digits of a fraction are no card: `0.4539148803436467`.
     const fraction = at - 2 >= start && bytes[at - 1] === 0x2e && bytes[at - 2]! >= 48 && bytes[at - 2]! <= 57
-    if (this.#card !== OFF && count <= 19 && !(fraction && count >= 13) && (count >= 13 || mayPart(bytes, run, end)) && this.#take(found, cardEnd(bytes, start, at, end), at, this.#card)) return found.to[found.count - 1]!
+    if (this.#card !== OFF && count <= CARD_DIGITS_MAX && !(fraction && count >= CARD_DIGITS_MIN) && (count >= CARD_DIGITS_MIN || mayPart(bytes, run, end)) && this.#take(found, cardEnd(bytes, start, at, end), at, this.#card)) return found.to[found.count - 1]!
     if (this.#ip !== OFF && count <= 3 && bytes[run] === 0x2e && this.#take(found, ipv4End(bytes, start, at, end), at, this.#ip)) return found.to[found.count - 1]!
     if (this.#phone !== OFF && count <= 15) {
       const before = at > start && (bytes[at - 1] === 0x2b || bytes[at - 1] === 0x28) ? at - 1 : at
@@ -110,19 +195,18 @@ class Scanner implements Detector {
   }
 
   #other(kind: number, bytes: Uint8Array, start: number, at: number, end: number, found: Found): number {
-    if (kind === AT) return this.#emailAt(bytes, start, at, 1, end, found)
-    if (kind === WIDE) {
-      if (digitAt(bytes, at, end) >= 0) return this.#number(bytes, start, at, end, found)
-      const fullWidthAt = bytes[at] === 0xef && at + 3 <= end && bytes[at + 1] === 0xbc && bytes[at + 2] === 0xa0
-      return fullWidthAt && this.#email !== OFF ? this.#emailAt(bytes, start, at, 3, end, found) : at + 1
+    if ((kind & (WIDE | AT)) !== 0) {
+      if ((kind & WIDE) !== 0 && digitAt(bytes, at, end) >= 0) return this.#number(bytes, start, at, end, found)
+      const fullWidthAt = (kind & AT) !== 0 && at + 3 <= end && bytes[at + 1] === 0xbc && bytes[at + 2] === 0xa0
+      return fullWidthAt ? this.#emailAt(bytes, start, at, 3, end, found) : at + 1
     }
     if (kind === COLON) {
       const from = ipv6Start(bytes, start, at)
       return from >= 0 && this.#take(found, ipv6End(bytes, from, end), from, this.#ip) ? found.to[found.count - 1]! : at + 1
     }
-    if (this.#pem !== OFF && bytes[at] === 0x2d && this.#take(found, privateKeyEnd(bytes, at, end), at, this.#pem)) return found.to[found.count - 1]!
-    if (this.#jwt !== OFF && bytes[at] === 0x4a && at - 2 >= start && bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65 && this.#take(found, jwtEnd(bytes, start, at - 2, end), at - 2, this.#jwt)) return found.to[found.count - 1]!
-    if (this.#key !== OFF && at > start && BEFORE_ANCHOR[bytes[at - 1]!] === 1) {
+    if ((kind & DASH) !== 0 && this.#take(found, privateKeyEnd(bytes, at, end), at, this.#pem)) return found.to[found.count - 1]!
+    if ((kind & TOKEN) !== 0 && at - 2 >= start && bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65 && this.#take(found, jwtEnd(bytes, start, at - 2, end), at - 2, this.#jwt)) return found.to[found.count - 1]!
+    if ((kind & KEY) !== 0 && at > start && isKeyPair(bytes[at - 1]!, bytes[at]!)) {
       const to = keyEnd(bytes, start, at, end)
       if (to >= 0) { found.add(keyFrom, to, this.#key); return Math.max(to, at + 1) }
     }
@@ -130,10 +214,9 @@ class Scanner implements Detector {
   }
 
   #emailAt(bytes: Uint8Array, start: number, at: number, width: number, end: number, found: Found): number {
-    const from = emailStart(bytes, start, at)
-    const to = from < at ? domainEnd(bytes, at + width, end) : -1
+    const to = emailEnd(bytes, start, at, width, end)
     if (to < 0) return at + width
-    found.add(from, to, this.#email)
+    found.add(emailFrom, to, this.#email)
     return to
   }
 

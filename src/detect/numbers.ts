@@ -14,8 +14,8 @@ export function ssnEnd(bytes: Uint8Array, at: number, end: number): number {
   return p >= 0 && endsAt(bytes, p, end) ? p : -1
 }
 
-const CARD_DIGITS_MIN = 13
-const CARD_DIGITS_MAX = 19
+export const CARD_DIGITS_MIN = 13
+export const CARD_DIGITS_MAX = 19
 const digits = new Uint8Array(CARD_DIGITS_MAX + 1)
 const ends = new Int32Array(CARD_DIGITS_MAX + 2)
 const bit = (...positions: number[]) => positions.reduce((mask, position) => mask | (1 << position), 0)
@@ -28,25 +28,27 @@ export function cardEnd(bytes: Uint8Array, start: number, at: number, end: numbe
   if (first < 2 || first > 6) return -1
   let p = at, count = 0, parted = 0, separator = -1
   for (;;) {
-    const digit = digitAt(bytes, p, end)
-    if (digit >= 0) {
+    const byte = p < end ? bytes[p]! : 0
+    const digit = byte < 0x80 ? byte - 48 : digitAt(bytes, p, end)
+    if (digit >= 0 && digit < 10) {
       if (count === CARD_DIGITS_MAX) { count++; break }
       digits[count++] = digit
-      p += widthOf(bytes[p]!)
+      p += byte < 0x80 ? 1 : widthOf(byte)
       ends[count] = p
       continue
     }
     parted |= 1 << count
-    const next = separatorEnd(bytes, p, end)
-    if (next < 0 || digitAt(bytes, next, end) < 0 || (separator >= 0 && separator !== bytes[p])) break
-    separator = bytes[p]!
+    if (separator >= 0 && separator !== byte) break
+    const next = byte >= 0x80 ? separatorEnd(bytes, p, end) : byte === 0x20 || byte === 0x2d || byte === 0x2e ? p + 1 : -1
+    if (next < 0 || digitAt(bytes, next, end) < 0) break
+    separator = byte
     p = next
   }
-  for (let length = Math.min(count, CARD_DIGITS_MAX); length >= CARD_DIGITS_MIN; length--) {
+  for (let length = count < CARD_DIGITS_MAX ? count : CARD_DIGITS_MAX; length >= CARD_DIGITS_MIN; length--) {
     if ((parted & (1 << length)) === 0) continue
     const groups = parted & ((2 << length) - 1)
     const known = groups === 1 << length || GROUPS.has(groups) || (count === length && !follows(bytes, start, at))
-    if (known && ofIssuer(length) && luhn(length) && endsAt(bytes, ends[length]!, end)) return ends[length]!
+    if (known && luhn(length) && isIssued(length, digits[0]! * 1000 + digits[1]! * 100 + digits[2]! * 10 + digits[3]!) && endsAt(bytes, ends[length]!, end)) return ends[length]!
   }
   return -1
 }
@@ -61,23 +63,30 @@ const follows = (bytes: Uint8Array, start: number, at: number) => at - 2 >= star
 
 function luhn(length: number): boolean {
   let sum = 0
-  for (let i = length - 1, twice = false; i >= 0; i--, twice = !twice) {
-    const digit = twice ? digits[i]! * 2 : digits[i]!
-    sum += digit > 9 ? digit - 9 : digit
-  }
+  for (let i = length - 1; i >= 0; i -= 2) sum += digits[i]!
+  for (let i = length - 2; i >= 0; i -= 2) sum += DOUBLED[digits[i]!]!
   return sum % 10 === 0
 }
+/** The sum of the digits of twice a digit. */
+const DOUBLED = Uint8Array.of(0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
-/** ISO/IEC 7812 ranges that the schemes publish, with the lengths they issue. */
-function ofIssuer(length: number): boolean {
-  const one = digits[0]!, two = one * 10 + digits[1]!, four = two * 100 + digits[2]! * 10 + digits[3]!
-  if (one === 4) return length === 13 || length === 16 || length === 18 || length === 19
+/** Whether the ASCII digits in [at, end), 13 or more in one piece, are a card's. */
+export function isCard(bytes: Uint8Array, at: number, end: number): boolean {
+  let sum = 0
+  for (let p = end - 1; p >= at; p -= 2) sum += bytes[p]! - 48
+  for (let p = end - 2; p >= at; p -= 2) sum += DOUBLED[bytes[p]! - 48]!
+  return sum % 10 === 0 && isIssued(end - at, (bytes[at]! - 48) * 1000 + (bytes[at + 1]! - 48) * 100 + (bytes[at + 2]! - 48) * 10 + bytes[at + 3]! - 48)
+}
+/** Whether a card of this length may begin with these four digits: ISO/IEC 7812 ranges that the schemes publish, with the lengths they issue. */
+function isIssued(length: number, four: number): boolean {
+  const two = Math.floor(four / 100)
+  if (four >= 4000 && four <= 4999) return length === 13 || length === 16 || length === 18 || length === 19
   if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720) || (four >= 2200 && four <= 2204)) return length === 16
   if (two === 34 || two === 37) return length === 15
   if (two === 36 || two === 38 || two === 39 || (four >= 3000 && four <= 3059) || (four >= 3090 && four <= 3099)) return length === 14 || length === 16 || length === 19
-  if (four >= 3528 && four <= 3589) return length >= 16
-  if (two === 65 || two === 62 || four === 6011 || (four >= 6440 && four <= 6499) || two === 60) return length >= 16
-  return four === 5018 || four === 5020 || four === 5038 || four === 5893 || four === 6304 || four === 6759 || (four >= 6761 && four <= 6763)
+  if (four >= 3528 && four <= 3589) return length >= 16 && length <= CARD_DIGITS_MAX
+  if (two === 65 || two === 62 || four === 6011 || (four >= 6440 && four <= 6499) || two === 60) return length >= 16 && length <= CARD_DIGITS_MAX
+  return length <= CARD_DIGITS_MAX && (four === 5018 || four === 5020 || four === 5038 || four === 5893 || four === 6304 || four === 6759 || (four >= 6761 && four <= 6763))
 }
 
 /** Lengths by country, SWIFT IBAN registry. */
@@ -111,6 +120,7 @@ const alphanumericValue = (byte: number) => (byte >= 48 && byte <= 57 ? byte - 4
 const PHONE_BYTES_MAX = 48
 const PHONE_PARTS_MAX = 8
 const sizes = new Uint8Array(PHONE_PARTS_MAX)
+const firsts = new Uint8Array(PHONE_PARTS_MAX)
 
 /** +49 30 901820, (212) 555-0199, 212-555-0199, 020 7946 0018: international, North American, or with a trunk zero and parted. */
 export function phoneEnd(bytes: Uint8Array, start: number, at: number, end: number): number {
@@ -120,17 +130,25 @@ export function phoneEnd(bytes: Uint8Array, start: number, at: number, end: numb
   let p = at, last = at, count = 0, part = 0
   sizes[0] = 0
   while (p < limit) {
-    if (digitAt(bytes, p, limit) >= 0) { count++; sizes[part]!++; p += widthOf(bytes[p]!); last = p; continue }
+    const digit = digitAt(bytes, p, limit)
+    if (digit >= 0) {
+      if (sizes[part]! === 0) firsts[part] = digit
+      count++
+      sizes[part]!++
+      p += widthOf(bytes[p]!)
+      last = p
+      continue
+    }
     p = phoneGap(bytes, p, limit)
     if (p < 0 || part + 1 === PHONE_PARTS_MAX || (!international && count > 11)) break
     sizes[++part] = 0
   }
   if (!endsAt(bytes, last, end)) return -1
-  if (international) return count >= 8 && count <= 15 ? last : -1
-  const first = digitAt(bytes, at, end)
-  const area = sizes[0] === 1 && first === 1 ? 1 : 0
-  if (part - area === 2 && sizes[area] === 3 && sizes[area + 1] === 3 && sizes[area + 2] === 4) return first >= 1 ? last : -1
-  return first === 0 && part >= 1 && part <= 4 && sizes[0]! >= 2 && sizes[0]! <= 5 && count >= 9 && count <= 11 ? last : -1
+  if (international) return count >= 8 && count <= 15 && firsts[0] !== 0 ? last : -1
+  const area = sizes[0] === 1 && firsts[0] === 1 ? 1 : 0
+  // Area codes and exchanges of the North American plan begin with 2 to 9.
+  if (part - area === 2 && sizes[area] === 3 && sizes[area + 1] === 3 && sizes[area + 2] === 4) return firsts[area]! >= 2 && firsts[area + 1]! >= 2 ? last : -1
+  return firsts[0] === 0 && part >= 1 && part <= 4 && sizes[0]! >= 2 && sizes[0]! <= 5 && count >= 9 && count <= 11 ? last : -1
 }
 /** Up to two of space, dash, dot, slash and brackets before the next digit. */
 function phoneGap(bytes: Uint8Array, at: number, end: number): number {

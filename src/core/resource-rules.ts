@@ -104,6 +104,7 @@ export const resourceSchema = z
       )
       .max(10_000)
       .default([]),
+    views: z.array(z.string().max(200).regex(/^[^\s().]+\.[^\s().]+$/, 'a view: schema.name')).max(10_000).default([]),
     limits: z
       .strictObject({ statement: duration.default(STATEMENT_MS), idle: duration.default(IDLE_MS), sessions: count.min(1).default(SESSIONS_PER_IDENTITY) })
       .prefault({}),
@@ -121,6 +122,7 @@ export const resourceSchema = z
     only('database', resource.database, WITH_DATABASE)
     only('host_key', resource.host_key, ['ssh'])
     only('functions', resource.functions.length > 0 ? true : undefined, ['postgres', 'mysql'])
+    only('views', resource.views.length > 0 ? true : undefined, ['postgres', 'mysql'])
     if (resource.protocol === 'postgres' && resource.database === undefined) context.addIssue({ code: 'custom', path: [], message: 'missing `database`' })
     if (WITH_LOGIN.includes(resource.protocol) && (resource.credential ?? null) === null)
       context.addIssue({ code: 'custom', path: resource.credential === undefined ? [] : ['credential'], message: 'missing `credential` with a `username`' })
@@ -187,6 +189,7 @@ function resourceOf(read: ResourceRead, options: ResourceOptions, mistake: (path
     credentials: credentialsByClass(read, options.folder),
     attribution: read.attribution,
     functions: read.functions,
+    views: read.views,
     limits: { statementMs: read.limits.statement, idleMs: read.limits.idle, sessions: read.limits.sessions },
     labels: read.labels,
     record: read.record,

@@ -34,6 +34,8 @@ export interface Resource {
   readonly attribution: Attribution
   /** Signatures `schema.name(type, …)` known harmless beside the built-in list. */
   readonly functions: readonly string[]
+  /** `schema.name` of views that may be read though a masked column decides about their rows. */
+  readonly views?: readonly string[]
   readonly limits: ResourceLimits
   readonly labels: Readonly<Record<string, string>>
   readonly record: Strength

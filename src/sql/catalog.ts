@@ -39,6 +39,8 @@ export interface Relation {
   readonly partitionKey?: readonly number[]
   /** For views and materialized views: relations that pg_depend leads to (direct). */
   readonly reads: readonly number[]
+  /** Columns of other relations that its rules name, as the server's own analysis has them: [relation, number]. */
+  readonly readColumns?: readonly (readonly [relation: number, number: number])[]
   /** Routines that the server runs for it (direct, by pg_depend): in a view or rule, a default, generated column, check, policy or index. */
   readonly calls?: readonly number[]
   /** What a view or materialized view selects, in the server's words, every relation qualified. */
@@ -65,6 +67,14 @@ export interface Routine {
   readonly extension: string | null
   /** Source text, for SQL and PL functions. */
   readonly body: string
+  /** Gives any number of rows. Absent: not known. */
+  readonly set?: boolean
+  /** `name=value` of its own SET clauses. Absent: not known. */
+  readonly settings?: readonly string[]
+  /** Defaults of its arguments, in the server's words. */
+  readonly defaults?: string | null
+  /** Names of its input arguments, in order; '' without one. */
+  readonly argumentNames?: readonly string[]
 }
 /** An operator, cast or type outside pg_catalog, with the routines the server may call through it. */
 export interface Behind { readonly schema: string; readonly name: string; readonly routines: readonly number[] }

@@ -39,7 +39,8 @@ function namesFor(table: Readonly<Record<string, string>>, major: number): Set<s
   }
   return out
 }
-const extensionNames = new Map(Object.entries(EXTENSIONS).map(([extension, names]) => [extension, new Set(words(names))]))
+/** Functions of well-known extensions that are harmless, by extension. */
+export const EXTENSION_NAMES: ReadonlyMap<string, ReadonlySet<string>> = new Map(Object.entries(EXTENSIONS).map(([extension, names]) => [extension, new Set(words(names))]))
 
 /** The built-in names of a server, by server_version_num. A version beyond those known has those of none: everything is unknown there. */
 export function builtinOf(serverVersion: number): Versioned {
@@ -69,11 +70,11 @@ export function normalSignature(text: string): string {
   const [, name = text, args = ''] = /^\s*([^(]+?)\s*\((.*)\)\s*$/s.exec(text) ?? []
   return `${name.trim()}(${args.trim() === '' ? '' : args.split(',').map(spelled).join(',')})`
 }
-const signatureOf = (routine: Routine): string => `${routine.schema}.${routine.name}(${routine.arguments.map(spelled).join(',')})`
+export const signatureOf = (routine: Routine): string => `${routine.schema}.${routine.name}(${routine.arguments.map(spelled).join(',')})`
 
 export function routineHarmless(routine: Routine, sight: Sight): boolean {
   if (sight.made.functions.has(routine.name)) return false
-  if (routine.extension !== null && extensionNames.get(routine.extension)?.has(routine.name) === true) return true
+  if (routine.extension !== null && EXTENSION_NAMES.get(routine.extension)?.has(routine.name) === true) return true
   return sight.listed.has(signatureOf(routine))
 }
 

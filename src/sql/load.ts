@@ -30,11 +30,11 @@ export function catalogQueries(_serverVersion: number): readonly CatalogQuery[] 
     // What a view or another rule leads to: relations, and routines named or standing behind an operator. And the routines that the server
     // runs for a table: in defaults, generated columns, checks, policies, indexes.
     { name: 'reads', sql: `SELECT DISTINCT r.ev_class::text, d.refclassid::pg_catalog.regclass::text,
-        CASE WHEN d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass THEN (SELECT o.oprcode::oid FROM pg_catalog.pg_operator o WHERE o.oid = d.refobjid) ELSE d.refobjid END::text
+        CASE WHEN d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass THEN (SELECT o.oprcode::oid FROM pg_catalog.pg_operator o WHERE o.oid = d.refobjid) ELSE d.refobjid END::text, d.refobjsubid::text
       FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
       WHERE d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
         AND NOT (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = r.ev_class)
-      UNION SELECT o.relation::text, 'pg_proc', d.refobjid::text
+      UNION SELECT o.relation::text, 'pg_proc', d.refobjid::text, '0'
       FROM (SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass AS class, oid, adrelid AS relation FROM pg_catalog.pg_attrdef
         UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, oid, conrelid FROM pg_catalog.pg_constraint WHERE conrelid <> 0
         UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, oid, polrelid FROM pg_catalog.pg_policy
@@ -55,7 +55,9 @@ export function catalogQueries(_serverVersion: number): readonly CatalogQuery[] 
         l.lanname::text, p.provolatile::text,
         (SELECT e.extname::text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'),
-        CASE WHEN l.lanname IN ('c', 'internal') THEN '' WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid) ELSE p.prosrc END
+        CASE WHEN l.lanname IN ('c', 'internal') THEN '' WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid) ELSE p.prosrc END,
+        p.proretset::text, pg_catalog.array_to_string(p.proconfig, E'\\x01'), pg_catalog.pg_get_expr(p.proargdefaults, 0),
+        (SELECT pg_catalog.string_agg(u.name, E'\\x01' ORDER BY u.i) FROM pg_catalog.unnest(p.proargnames) WITH ORDINALITY u(name, i) WHERE p.proargmodes IS NULL OR p.proargmodes[u.i] IN ('i', 'b', 'v'))
       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE ${OURS} ORDER BY p.oid` },
     { name: 'operators', sql: `SELECT n.nspname::text, o.oprname::text, o.oprcode::oid::text FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE ${OURS} ORDER BY o.oid` },
     { name: 'types', sql: `SELECT t.oid::text, n.nspname::text, t.typname::text,
@@ -112,7 +114,7 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
   const keys = pairs(of('keys').map(([relation, primary, count, key, unique]) => [relation!, { primary: primary === 'true', unique: unique === 'true', all: numbers(key!), key: numbers(key!).slice(0, Number(count)) }]))
   const parents = pairs(of('parents').map(([child, parent]) => [child!, Number(parent)]))
   const partitioned = new Map(of('partitioned').map(([relation, key]) => [relation!, numbers(key!)]))
-  const reads = pairs(of('reads').filter(([, kind]) => bare(kind!) === 'pg_class').map(([view, , target]) => [view!, Number(target)]))
+  const readColumns = pairs(of('reads').filter(([, kind]) => bare(kind!) === 'pg_class').map(([view, , target, column]) => [view!, [Number(target), Number(column)] as const]))
   const calls = pairs(of('reads').filter(([, kind]) => bare(kind!) !== 'pg_class').map(([view, , target]) => [view!, Number(target)]))
   const definitions = new Map(of('views').map(([relation, text]) => [relation!, text!]))
   const triggers = pairs<Trigger>(of('triggers').map(([relation, name, routine]) => [relation!, { name: name!, routine: Number(routine) }]))
@@ -125,7 +127,7 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
     const relation: Relation = {
       oid: Number(oid), schema, name, kind: kind as RelationKind, temporary: false, columns: columns.get(oid) ?? [],
       primaryKey: index.find((i) => i.primary)?.key ?? null, uniqueKeys: index.filter((i) => i.unique).map((i) => i.key), indexes: index.map((i) => i.all),
-      parents: parents.get(oid) ?? [], partitionKey: partitioned.get(oid) ?? [], reads: reads.get(oid) ?? [], calls: calls.get(oid) ?? [],
+      parents: parents.get(oid) ?? [], partitionKey: partitioned.get(oid) ?? [], reads: [...new Set((readColumns.get(oid) ?? []).map(([target]) => target))], readColumns: readColumns.get(oid) ?? [], calls: calls.get(oid) ?? [],
       rules: rules === 'true', triggers: triggers.get(oid) ?? [], references: references.get(oid) ?? [],
       ...definitions.has(oid) ? { definition: definitions.get(oid)! } : {},
     }
@@ -134,10 +136,11 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
   }
 
   const routineById = new Map<number, Routine>()
-  for (const [oid, schema, name, kind, args, language, volatility, extension, body] of rows.routines!) {
+  for (const [oid, schema, name, kind, args, language, volatility, extension, body, set, settings, defaults, names] of rows.routines!) {
     routineById.set(Number(oid), {
       oid: Number(oid), schema: schema!, name: name!, kind: kind as Routine['kind'], arguments: args === null || args === undefined ? [] : args.split('\x01'),
       language: language!, volatility: volatility as Routine['volatility'], extension: extension ?? null, body: body ?? '',
+      set: set === 'true', settings: texts(settings), defaults: defaults ?? null, argumentNames: texts(names),
     })
   }
   // Only routines that are not built in can do harm through an operator or a type.
@@ -180,4 +183,5 @@ function pairs<T>(list: Iterable<readonly [string, T]>): Map<string, T[]> {
   return out
 }
 const numbers = (text: string): number[] => text.split(' ').filter((part) => part !== '').map(Number)
+const texts = (text: string | null | undefined): string[] => text === null || text === undefined || text === '' ? [] : text.split('\x01')
 const bare = (name: string): string => name.slice(name.lastIndexOf('.') + 1)

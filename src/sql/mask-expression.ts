@@ -29,6 +29,7 @@ export function maskExpression(hidden: Hidden): string {
   // A domain may refuse NULL when it is cast to; a scalar subselect of no row is a NULL of that type all the same.
   if (column.typeKind === 'd') return `(SELECT ${name} WHERE false)`
   if (shows(hidden) === 'null') return `NULL::${type}`
+  if (hidden.constant === true) return `'${HIDDEN_TEXT}'::${type}`
   const text = hidden.with === 'partial' ? partial(name) : `'${HIDDEN_TEXT}'`
   return `CASE WHEN ${name} IS NULL THEN NULL::${type} ELSE ${text}::${type} END`
 }

@@ -1,14 +1,27 @@
 // Which relations hide columns from one identity, and which may not be read at all: worked out once per catalog and grant. A mask is
 // inherited: by partitions and children (and by their parents, whose rows are theirs), and by columns computed from a masked one.
 import type { Catalog, Column, Relation, Routine } from './catalog.ts'
-import type { FilterOf, RowFilter } from './filter.ts'
 import { filteredRelations } from './filter-index.ts'
-import { viewHidden } from './mask-view.ts'
+import type { FilterOf, RowFilter } from './filter.ts'
+import { routineLineage } from './definitions.ts'
+import { Unfollowed } from './flow.ts'
+import { normalSignature, signatureOf } from './functions.ts'
+import { handedOn, keepsSecrets, routineTaint, type Spread, viewMask } from './mask-view.ts'
 
 export type HidingKind = 'null' | 'redact' | 'hash' | 'token' | 'partial'
 export interface ColumnRule { readonly with: HidingKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
-export interface MaskOf { (schema: string, table: string, column: string): ColumnRule | null; /** Rows that this identity gets of some tables. */ readonly filters?: readonly FilterOf[] }
-export interface Hidden extends ColumnRule { readonly column: Column }
+export interface MaskOf {
+  (schema: string, table: string, column: string): ColumnRule | null
+  /** Rows that this identity gets of some tables. */
+  readonly filters?: readonly FilterOf[]
+  /** What the resource vouches for: views that may be read though a masked column decides about their rows, and harmless functions. */
+  readonly listed?: { readonly views: readonly string[]; readonly functions: readonly string[] }
+}
+export interface Hidden extends ColumnRule {
+  readonly column: Column
+  /** Computed from masked columns: whether it is NULL may tell of them, and computing it may fail by them, so it is never looked at. */
+  readonly constant?: boolean
+}
 export interface Masked { readonly relation: Relation; readonly hidden: ReadonlyMap<string, Hidden>; /** Rows of other relations are read through it. */ readonly parent: boolean; /** Only these rows may be read or changed; a relation may be filtered and hide no column. */ readonly filter?: RowFilter }
 export interface MaskIndex {
   readonly empty: boolean
@@ -28,13 +41,17 @@ export interface MaskIndex {
   readonly clear: ReadonlySet<number>
   /** Unmasked relations whose writes reach masked ones, by triggers or foreign keys: those, so that errors are kept free of values. */
   readonly stirs: ReadonlyMap<number, readonly string[]>
+  /** Views whose own filters work on masked values: their errors are kept free of values. */
+  readonly onValues: ReadonlySet<number>
+  /** What the masks say of routines that a statement calls. */
+  readonly spread: Spread
   /** A trigger may send rows as notifications. */
   readonly notifies: boolean
 }
 
 /** Planner statistics hold samples of every column's values. */
 export const STATISTICS: ReadonlySet<string> = new Set(['pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs', 'pg_statistic', 'pg_statistic_ext_data'])
-const ORDER: readonly HidingKind[] = ['null', 'redact', 'hash', 'token', 'partial']
+export const ORDER: readonly HidingKind[] = ['null', 'redact', 'hash', 'token', 'partial']
 const FOREIGN_SQL = new Set(['dblink', 'tablefunc', 'xml2', 'file_fdw', 'postgres_fdw', 'pageinspect', 'pg_cron'])
 /** Routine bodies in which a name may be made at run time, or written in a way that word search can't see. */
 const DYNAMIC = /\bexecute\b|u&["']|\\u|\\x|_to_xml|ts_stat|dblink|\bregclass\b|\btg_table_name\b|\btg_relname\b|\btg_relid\b/i
@@ -81,7 +98,11 @@ function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
     spreadTriggers(catalog, masked, blocked, carried)
   }
   const clear = new Set<number>()
-  const suspects = spreadViews(catalog, masked, blocked, clear)
+  const harmless = vouched(catalog, maskOf)
+  const onValues = new Set<number>()
+  const suspects = new Set<number>()
+  const spread: Spread = { catalog, masked, blocked, suspects, views: new Set(maskOf.listed?.views), harmless: (oid) => harmless.has(oid) }
+  spreadViews(spread, masked, blocked, suspects, clear, onValues)
   for (const oid of [...clear]) if (masked.has(oid) || blocked.has(oid)) clear.delete(oid)
   const stirs = stirred(catalog, masked)
   const names = new Set<string>(masked.size === 0 ? [] : STATISTICS)
@@ -91,7 +112,7 @@ function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
   for (const oid of suspects) names.add(catalog.routineById.get(oid)!.name)
   for (const oid of [...clear, ...stirs.keys()]) names.add(catalog.relations.get(oid)!.name)
   for (const word of carried) names.add(word)
-  return { empty: masked.size === 0, masked, blocked, names, schemas, suspects, carried, clear, stirs, notifies: carried.has('notify') || carried.has('pg_notify') }
+  return { empty: masked.size === 0, masked, blocked, names, schemas, suspects, carried, clear, stirs, onValues, spread, notifies: carried.has('notify') || carried.has('pg_notify') }
 }
 
 function maskedRelations(catalog: Catalog, maskOf: MaskOf): Map<number, Masked> {
@@ -142,55 +163,84 @@ function familiesOf(catalog: Catalog): Map<number, number> {
 // ——— views, rules, routines ———
 
 /** Routines whose text leads to masked values or can't be followed, and the views and rules that read either: to a fixed point. */
-function spreadViews(catalog: Catalog, masked: Map<number, Masked>, blocked: Map<number, string>, followed: Set<number>): Set<number> {
-  const suspects = new Set<number>()
-  if (masked.size === 0) return suspects
+function spreadViews(spread: Spread, masked: Map<number, Masked>, blocked: Map<number, string>, suspects: Set<number>, clear: Set<number>, onValues: Set<number>): void {
+  const { catalog } = spread
+  if (masked.size === 0) return
+  const views = [...catalog.relations.values()].filter((relation) => !isSystem(relation))
+  const plain = new Map([...masked].filter(([oid]) => isView(catalog.relations.get(oid)!)))     // what the policies themselves hide of views
   for (let grew = true; grew;) {
     grew = false
-    const names = new Set<string>()
+    const names = new Set<string>(STATISTICS)
     for (const { relation } of masked.values()) names.add(relation.name.toLowerCase())
     for (const oid of blocked.keys()) names.add(catalog.relations.get(oid)!.name.toLowerCase())
     for (const oid of suspects) names.add(catalog.routineById.get(oid)!.name.toLowerCase())
     for (const routine of catalog.routineById.values()) {
-      if (!suspects.has(routine.oid) && suspicious(routine, names)) { suspects.add(routine.oid); grew = true }
+      if (!suspects.has(routine.oid) && !spread.harmless(routine.oid) && suspicious(routine, names, spread)) { suspects.add(routine.oid); grew = true }
     }
-    for (const relation of catalog.relations.values()) {
-      if (!isSystem(relation) && !blocked.has(relation.oid) && spreadTo(relation, catalog, masked, blocked, suspects, followed)) grew = true
+    for (const relation of views) {
+      if (blocked.has(relation.oid)) continue
+      if (isView(relation) ? spreadToView(relation, spread, masked, blocked, plain, clear, onValues) : spreadToTable(relation, spread, masked, blocked)) grew = true
     }
   }
-  return suspects
 }
+const isView = (relation: Relation): boolean => relation.kind === 'v' || relation.kind === 'm'
 
-/** Blocks a view, or hides its columns where all that it shows of masked ones can be followed. True when something changed. */
-function spreadTo(relation: Relation, catalog: Catalog, masked: Map<number, Masked>, blocked: Map<number, string>, suspects: ReadonlySet<number>, followed: Set<number>): boolean {
-  const isView = relation.kind === 'v' || relation.kind === 'm'
-  // Rules of a masked table act on writes only, and those are refused there.
-  if (masked.has(relation.oid) && !isView) return false
-  const own = masked.get(relation.oid)?.filter
-  // A view is read by the server with all rows of what it stands over: only a filter of its own makes it safe to read.
-  const unfiltered = own === undefined ? relation.reads.find((oid) => masked.get(oid)?.filter !== undefined) : undefined
-  const source = unfiltered ?? relation.reads.find((oid) => blocked.has(oid)) ?? relation.reads.find((oid) => (masked.get(oid)?.hidden.size ?? 0) > 0)
+/** A table's rules act on writes, and those are refused there; but what its defaults and checks call may lead to masked values. */
+function spreadToTable(relation: Relation, { catalog, suspects }: Spread, masked: ReadonlyMap<number, Masked>, blocked: Map<number, string>): boolean {
+  if (masked.has(relation.oid)) return false
+  const source = relation.reads.find((oid) => blocked.has(oid)) ?? relation.reads.find((oid) => masked.has(oid))
   const routine = (relation.calls ?? []).find((oid) => suspects.has(oid))
   if (source === undefined && routine === undefined) return false
-  if (source !== undefined && unfiltered === undefined && routine === undefined && !blocked.has(source) && isView) {
-    if (followed.has(relation.oid)) return false
-    const hidden = viewHidden(relation, catalog, masked)
-    if (hidden !== null) {
-      followed.add(relation.oid)
-      // What the policy itself hides of the view stays hidden.
-      for (const [name, mask] of masked.get(relation.oid)?.hidden ?? []) if (!hidden.has(name)) hidden.set(name, mask)
-      if (hidden.size > 0 || own !== undefined) masked.set(relation.oid, { relation, hidden, parent: false, ...(own === undefined ? {} : { filter: own }) })
-      return true
-    }
-  }
-  const through = unfiltered !== undefined ? `${label(catalog.relations.get(unfiltered)!)}, past its row filter` : routine !== undefined ? `function ${catalog.routineById.get(routine)!.name}` : label(catalog.relations.get(source!)!)
-  masked.delete(relation.oid)
-  blocked.set(relation.oid, `${label(relation)} leads to masked data through ${through}`)
+  blocked.set(relation.oid, `${label(relation)} leads to masked data through ${routine !== undefined ? `function ${catalog.routineById.get(routine)!.name}` : label(catalog.relations.get(source!)!)}`)
   return true
 }
 
-function suspicious(routine: Routine, names: ReadonlySet<string>): boolean {
+/** Hides the columns of a view that show masked data, or blocks it. True when something changed. */
+function spreadToView(view: Relation, spread: Spread, masked: Map<number, Masked>, blocked: Map<number, string>, plain: ReadonlyMap<number, Masked>, clear: Set<number>, onValues: Set<number>): boolean {
+  const own = masked.get(view.oid)?.filter
+  if (!leads(view, spread, own !== undefined)) return false
+  // A view is read by the server with all rows of what it stands over: only a filter of its own makes it safe to read.
+  const unfiltered = own === undefined ? view.reads.find((oid) => masked.get(oid)?.filter !== undefined) : undefined
+  const made = unfiltered === undefined ? viewMask(view, spread) : { blocked: `${label(view)} leads to masked data through ${label(spread.catalog.relations.get(unfiltered)!)}, past its row filter` }
+  if ('blocked' in made) { masked.delete(view.oid); clear.delete(view.oid); blocked.set(view.oid, made.blocked); return true }
+  const { hidden } = made
+  const failing = !onValues.has(view.oid) && (made.onValues || view.reads.some((oid) => onValues.has(oid)))
+  if (failing) onValues.add(view.oid)
+  // What the policy itself hides of the view stays hidden.
+  for (const [name, mask] of plain.get(view.oid)?.hidden ?? []) {
+    const known = hidden.get(name)
+    if (known === undefined) hidden.set(name, mask)
+    else if (ORDER.indexOf(mask.with) < ORDER.indexOf(known.with)) hidden.set(name, { ...known, with: mask.with, rule: mask.rule })
+  }
+  const before = masked.get(view.oid)?.hidden
+  const shows = hidden.size > 0 || own !== undefined
+  if (before !== undefined ? sameHidden(before, hidden) : clear.has(view.oid) && hidden.size === 0) return failing
+  if (shows) { masked.set(view.oid, { relation: view, hidden, parent: false, ...own === undefined ? {} : { filter: own } }); clear.delete(view.oid) } else { masked.delete(view.oid); clear.add(view.oid) }
+  return true
+}
+function sameHidden(a: ReadonlyMap<string, Hidden>, b: ReadonlyMap<string, Hidden>): boolean {
+  return a.size === b.size && [...b].every(([name, one]) => { const other = a.get(name); return other !== undefined && other.with === one.with && other.constant === one.constant })
+}
+/** Whether anything of a view can have to do with masked data: most views have not, and are not looked into. */
+function leads(view: Relation, spread: Spread, filtered: boolean): boolean {
+  const { masked, blocked, catalog } = spread
+  const carries = (one: Masked | undefined): boolean => one !== undefined && (one.hidden.size > 0 || !filtered)
+  if (view.reads.some((oid) => carries(masked.get(oid)) || blocked.has(oid) || keepsSecrets(catalog.relations.get(oid)))) return true
+  return (view.calls ?? []).some((oid) => spread.suspects.has(oid) || routineTaint(oid, spread) !== null) || OPAQUE_CALLS.test(view.definition ?? '')
+}
+/** Functions of the server's own that read what a string or a number names: pg_depend does not know of them. */
+const OPAQUE_CALLS = /_to_xml|ts_stat|ts_rewrite|currtid|pg_read_|pg_ls_|pg_stat_file|pg_stat_get_|\blo_|loread|pg_mcv_|pg_logical_|pg_hba_|pg_ident_/i
+
+function vouched(catalog: Catalog, { listed }: MaskOf): ReadonlySet<number> {
+  const signatures = new Set((listed?.functions ?? []).map(normalSignature))
+  return new Set(signatures.size === 0 ? [] : [...catalog.routineById.values()].filter((routine) => signatures.has(signatureOf(routine))).map(({ oid }) => oid))
+}
+
+function suspicious(routine: Routine, names: ReadonlySet<string>, spread: Spread): boolean {
   if (routine.extension !== null) return FOREIGN_SQL.has(routine.extension)
+  const followed = routineLineage(spread.catalog, routine)
+  // What it reads is known column by column: what it gives carries the mask.
+  if (!(followed instanceof Unfollowed)) return handedOn(followed, spread) !== null || [...followed.reads].some((oid) => spread.blocked.has(oid) || spread.masked.get(oid)?.filter !== undefined || keepsSecrets(spread.catalog.relations.get(oid))) || followed.handed.some((one) => spread.suspects.has(one.routine))
   const text = textOf(routine)
   return text.followed ? text.words.some((word) => names.has(word)) : true
 }

@@ -1,70 +1,107 @@
-// Which columns of a view show masked ones, by the view's own definition. Only what can be followed for certain: plain columns of relations
-// joined and filtered by other columns. Of anything else nothing is known (null), and the view may not be read: an expression over a
-// masked column is computed inside the view on real values, and its errors would carry them; a filter by one would tell of it.
-import type { ColumnRef, Node, RangeVar, SelectStmt } from 'libpg-query'
+// Which columns of a view show masked data, by the view's own definition, and why a view may not be read: one that filters, joins, groups or
+// sorts by a masked column tells of it by its rows, unless the resource lists it as fit to be read. A view is never opened: what it computes
+// of masked columns it computes on real values, inside, and its columns are hidden from outside.
 import type { Catalog, Relation } from './catalog.ts'
-import { parseShort } from './grammar.ts'
-import type { Hidden, Masked } from './mask-index.ts'
-import { as, stringsOf, walk } from './walk.ts'
+import { resultOf, routineLineage, viewLineage } from './definitions.ts'
+import { sensitivityOf } from './excluded.ts'
+import { type Flow, type Lineage, Unfollowed } from './flow.ts'
+import { EXTENSION_NAMES } from './functions.ts'
+import { type ColumnRule, type Hidden, label, type Masked, ORDER } from './mask-index.ts'
 
-/** Nodes by which a view is more than columns, joins and filters. */
-const BEYOND = new Set(['SubLink', 'RangeSubselect', 'RangeFunction', 'RangeTableFunc', 'RangeTableSample', 'JsonTable', 'WithClause', 'WindowDef', 'A_Indirection', 'CommonTableExpr'])
+/** What is masked so far, and who vouches for what. */
+export interface Spread {
+  readonly catalog: Catalog
+  readonly masked: ReadonlyMap<number, Masked>
+  readonly blocked: ReadonlyMap<number, string>
+  readonly suspects: ReadonlySet<number>
+  /** Views that the resource lists. */
+  readonly views: ReadonlySet<string>
+  /** Routines that the resource lists, as schema.name(types). */
+  readonly harmless: (routine: number) => boolean
+}
+export type ViewMask = { readonly hidden: Map<string, Hidden>; /** Its filters and joins work on values, and may fail by them. */ readonly onValues: boolean } | { readonly blocked: string }
+/** What a source carries. */
+interface Taint { readonly rule: ColumnRule; readonly column: string; /** NULL only where the value is. */ readonly faithful: boolean; readonly generated: boolean }
 
-export function viewHidden(view: Relation, catalog: Catalog, masked: ReadonlyMap<number, Masked>): Map<string, Hidden> | null {
-  const parsed = view.definition === undefined ? null : parseShort(view.definition)
-  const select = parsed?.kind === 'tree' && parsed.statements.length === 1 ? as('SelectStmt', parsed.statements[0]!.node) : null
-  if (select === null || view.rules || !isPlain(select) || select.targetList?.length !== view.columns.length) return null
-  const sources = new Map<string, Masked | null>()   // alias → what it hides
-  let clear = true
-  walk({ SelectStmt: select }, ({ kind, body }) => {
-    if (kind === null || BEYOND.has(kind)) clear = false
-    if (kind === 'JoinExpr' && ((body as { isNatural?: boolean }).isNatural === true || (body as { alias?: object }).alias !== undefined || (body as { usingClause?: Node[] }).usingClause !== undefined)) clear = false
-    if (kind === 'RangeVar') clear = source(body, catalog, masked, sources) && clear
-  })
-  if (!clear) return null
+export function viewMask(view: Relation, spread: Spread): ViewMask {
+  const { catalog, blocked, suspects } = spread
+  const behind = view.reads.find((oid) => blocked.has(oid))
+  if (behind !== undefined) return { blocked: `${label(view)} leads to masked data through ${label(catalog.relations.get(behind)!)}` }
+  const suspect = (view.calls ?? []).find((oid) => suspects.has(oid))
+  if (suspect !== undefined) return { blocked: `${label(view)} leads to masked data through function ${catalog.routineById.get(suspect)!.name}` }
+  const kept = view.reads.find((oid) => keepsSecrets(catalog.relations.get(oid)))
+  if (kept !== undefined) return { blocked: `${label(view)} shows ${label(catalog.relations.get(kept)!)}, which may hold values of masked columns` }
+  const found = viewLineage(catalog, view)
+  if (found instanceof Unfollowed) return { blocked: `the definition of ${label(view)} is not followed: ${found.message}` }
+  const listed = spread.views.has(label(view))
+  const decided = taintsOf(found.decides, spread)
+  if (decided.length > 0 && !listed) return { blocked: `${label(view)} filters, joins, groups or sorts by ${decided[0]!.column}, which is masked` }
+  const handed = handedOn(found, spread)
+  if (handed !== null) return { blocked: `${label(view)} hands masked values to function ${handed}, which is not followed` }
+  // Routines behind casts and the like, which a text does not name.
+  const unnamed = (view.calls ?? []).find((oid) => catalog.routineById.has(oid) && !trusted(oid, spread) && !found.handed.some(({ routine }) => routine === oid))
+  if (unnamed !== undefined && readsMasked(view, spread)) return { blocked: `${label(view)} uses function ${catalog.routineById.get(unnamed)!.name}, which is not followed` }
   const hidden = new Map<string, Hidden>()
-  for (const [index, node] of select.targetList.entries()) {
-    const value = as('ResTarget', node)?.val
-    const mask = value === undefined ? null : reads(as('ColumnRef', value), sources)
-    if (mask === 'row') return null
-    if (mask !== null) { const column = view.columns[index]!; hidden.set(column.name, { with: mask.with, rule: mask.rule, lookups: null, column: mask.column.generated === 'v' ? { ...column, generated: 'v' } : column }) }
-    else if (value !== undefined && touches(value, sources)) return null
-  }
-  const others = [...select.fromClause ?? [], ...select.sortClause ?? [], ...[select.whereClause, select.limitCount, select.limitOffset].filter((node) => node !== undefined)]
-  return others.some((node) => touches(node, sources)) ? null : hidden
+  found.outputs.forEach(({ flow }, index) => {
+    const column = view.columns[index]!
+    const taints = taintsOf(flow, spread)
+    if (taints.length === 0) return
+    const plain = flow.how === 'column' && taints.length === 1
+    const strongest = taints.map(({ rule }) => rule).toSorted((a, b) => ORDER.indexOf(a.with) - ORDER.indexOf(b.with))[0]!
+    const constant = flow.how === 'computed' || flow.nulls.size > 0 && taints.length > 0 || taints.some(({ faithful }) => !faithful)
+    hidden.set(column.name, {
+      with: plain ? strongest.with : strongest.with === 'null' ? 'null' : 'redact', rule: strongest.rule, lookups: null,
+      column: taints.some(({ generated }) => generated) ? { ...column, generated: 'v' } : column, ...constant ? { constant: true } : {},
+    })
+  })
+  return { hidden, onValues: listed && decided.length > 0 }
 }
 
-function isPlain(select: SelectStmt): boolean {
-  return select.op === 'SETOP_NONE' && select.distinctClause === undefined && select.groupClause === undefined && select.havingClause === undefined && select.windowClause === undefined && select.withClause === undefined && select.valuesLists === undefined
-    && (select.sortClause ?? []).every((item) => as('A_Const', as('SortBy', item)?.node) === null)
-}
+const readsMasked = (view: Relation, { masked }: Spread): boolean => view.reads.some((oid) => masked.has(oid))
+/** Relations of the server that hold samples of values, or what other sessions sent. */
+export const keepsSecrets = (relation: Relation | undefined): boolean => relation !== undefined && (relation.schema === 'pg_catalog' || relation.name.startsWith('pg_stat_statements')) && sensitivityOf(relation.name) !== null && sensitivityOf(relation.name)!.column === undefined
 
-function source(node: RangeVar, catalog: Catalog, masked: ReadonlyMap<number, Masked>, sources: Map<string, Masked | null>): boolean {
-  const relation = catalog.byName.get(`${node.schemaname}.${node.relname}`)
-  const alias = node.alias?.aliasname ?? node.relname ?? ''
-  if (node.schemaname === undefined || relation === undefined || sources.has(alias) || node.alias?.colnames !== undefined) return false
-  sources.set(alias, masked.get(relation.oid) ?? null)
-  return true
+/** Every masked thing that a flow depends on. */
+function taintsOf(flow: Flow, spread: Spread): Taint[] {
+  const out: Taint[] = []
+  for (const source of flow.sources) { const taint = taintOf(source, spread); if (taint !== null) out.push(taint) }
+  // Whether a column is NULL is not hidden, unless that itself is computed.
+  for (const source of flow.nulls) { const taint = taintOf(source, spread); if (taint !== null && !taint.faithful) out.push(taint) }
+  return out
 }
-
-/** The masked column that a reference is, `row` when it could be more than one column, null when it is neither. */
-function reads(ref: ColumnRef | null, sources: ReadonlyMap<string, Masked | null>): Hidden | 'row' | null {
-  if (ref === null) return null
-  const path = stringsOf(ref.fields)
-  if (path === null || path.length === 0) return 'row'
-  const name = path.at(-1)!
-  const from = path.length === 1 ? [...sources.values()] : [sources.get(path.at(-2)!) ?? null]
-  if (path.length === 1 && sources.has(name)) return 'row'
-  if (path.length > 2 || (path.length === 2 && !sources.has(path[0]!))) return 'row'
-  for (const one of from) {
-    const mask = one?.hidden.get(name)
-    if (mask !== undefined) return mask
-    if (one !== null && path.length === 2 && !one.relation.columns.some((column) => column.name === name)) return 'row'
+function taintOf(source: string, spread: Spread): Taint | null {
+  if (source.startsWith('$') || source === '*') return null
+  if (source.startsWith('f')) return routineTaint(Number(source.slice(1)), spread)
+  const [oid, number] = source.split('.').map(Number)
+  const masked = spread.masked.get(oid!)
+  if (masked === undefined) return null
+  for (const hidden of masked.hidden.values()) {
+    if (hidden.column.number !== number) continue
+    return { rule: hidden, column: `${label(masked.relation)}.${hidden.column.name}`, faithful: hidden.constant !== true, generated: hidden.column.generated === 'v' }
   }
   return null
 }
-function touches(node: Node, sources: ReadonlyMap<string, Masked | null>): boolean {
-  let hit = false
-  walk(node, ({ kind, body }) => { if (kind === 'ColumnRef' && reads(body, sources) !== null) hit = true })
-  return hit
+/** What a routine gives, whatever it is given. */
+export function routineTaint(oid: number, spread: Spread): Taint | null {
+  const routine = spread.catalog.routineById.get(oid)
+  if (routine === undefined || spread.harmless(oid)) return null
+  const found = routineLineage(spread.catalog, routine)
+  if (found instanceof Unfollowed) return null      // its text names nothing masked: else it would be a suspect
+  const taint = taintsOf(resultOf(found), spread)[0]
+  return taint === undefined ? null : { ...taint, faithful: false }
+}
+/** A routine that is given masked values and is not known to keep them to its result. */
+export function handedOn(found: Lineage, spread: Spread): string | null {
+  for (const { routine, given } of found.handed) {
+    if ((given.sources.has('*') || taintsOf(given, spread).length > 0) && !trusted(routine, spread)) return spread.catalog.routineById.get(routine)?.name ?? String(routine)
+  }
+  return null
+}
+/** Listed, of a well-known extension, or in SQL that hands what it is given to nobody else. */
+export function trusted(oid: number, spread: Spread): boolean {
+  const routine = spread.catalog.routineById.get(oid)
+  if (routine === undefined || spread.harmless(oid)) return true
+  if (routine.extension !== null) return EXTENSION_NAMES.get(routine.extension)?.has(routine.name) === true || (routine.language === 'c' && routine.volatility !== 'v')
+  const found = routineLineage(spread.catalog, routine)
+  return !(found instanceof Unfollowed) && routine.volatility !== 'v' && found.handed.every((one) => trusted(one.routine, spread))
 }

@@ -9,6 +9,8 @@ import { SYSTEM_COLUMNS } from './scope.ts'
 import type { Splice } from './splice.ts'
 import { as, kindOf, type Place, stringOf, stringsOf, walk } from './walk.ts'
 
+const READ_BELOW = 'read the tables it is made from: their masked columns are hidden, the others are not'
+
 export class Refusal extends Error {
   readonly rule: string
   readonly hint: string
@@ -155,9 +157,9 @@ export function maskedOf(work: Pick<Work, 'index' | 'touched' | 'searchPath'>, {
   const { relation } = resolved
   if (known === null && !relation.temporary) shadowed(work, node, relation)
   const blocked = index.blocked.get(relation.oid) ?? temporaryView(index, relation)
-  if (blocked !== null && reading) throw new Refusal('mask', `${label(relation)} can't be read: ${blocked}`, 'read the tables it is made from: their masked columns are hidden, the others are not')
+  if (blocked !== null && reading) throw new Refusal('mask', `${label(relation)} can't be read: ${blocked}`, READ_BELOW + (/ which is masked$/.test(blocked) ? '; or have the resource list it under `views`, if what its rows tell may be known' : ''))
   const masked = index.masked.get(relation.oid) ?? null
-  if (masked !== null) work.touched.add(label(relation))
+  if (masked !== null || index.onValues.has(relation.oid)) work.touched.add(label(relation))
   return masked
 }
 

@@ -6,7 +6,7 @@ import { checkWholeTables } from './filter-write.ts'
 import { parseShort, tokens, type Tree } from './grammar.ts'
 import { sameTree } from './mask-compare.ts'
 import { checkDefinition, checkOpaque } from './mask-ddl.ts'
-import { maskIndex, type MaskIndex, type MaskOf } from './mask-index.ts'
+import { label, maskIndex, type MaskIndex, type MaskOf } from './mask-index.ts'
 import { type ShownOrigin, shownOrigins } from './mask-origin.ts'
 import { copyTable, maskReads } from './mask-read.ts'
 import { type Expected, type HiddenUse, type Lookup, maskedOf, Names, type Ranged, Refusal, type StoredParameter, type WireMask, type Work } from './mask-work.ts'
@@ -29,6 +29,8 @@ export interface MaskInput {
 interface Common {
   /** Masked relations that the text reads or whose rows it may move: with kind unchanged, or with look-ups, its errors and notices may carry values. */
   readonly touched: readonly string[]
+  /** It reads a view whose own filters work on masked values: errors may carry them. */
+  readonly onValues: boolean
   /** For the answer's masks, by origin. */
   readonly wire: readonly WireMask[]
   /** Parameters to be checked with storesMask before a run. */
@@ -43,7 +45,7 @@ export type MaskResult =
     readonly origins: readonly ShownOrigin[] } & Common
   | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
 
-const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], wire: [], stored: [], filters: [] }
+const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], onValues: false, wire: [], stored: [], filters: [] }
 const WRITES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 /** Statements of a text that are masked statements themselves, or hold one. */
 const WRAPPERS: Readonly<Record<string, Work['wrapper']>> = { ExplainStmt: 'explain', PrepareStmt: 'prepare', DeclareCursorStmt: 'cursor', CreateTableAsStmt: 'create', CopyStmt: 'copy' }
@@ -92,7 +94,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
     maskStatement(pass, statement.node, context)
     if (unsettles(statement.node)) context = null
   }
-  const common: Common = { touched: [...pass.touched], wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters] }
+  const common: Common = { touched: [...pass.touched], onValues: [...index.onValues].some((oid) => pass.touched.has(label(input.catalog.relations.get(oid)!))), wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters] }
   if (pass.expected.size === 0) return { kind: 'unchanged', ...common }
   const { text, edits } = pass.splice().finish()
   const again = parseShort(text)

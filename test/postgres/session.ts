@@ -96,7 +96,7 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
       durable: () => (options.durableMs === undefined ? true : new Promise((done) => setTimeout(done, options.durableMs))),
     },
   })
-  reader = new SessionReader({ shelf: options.shelf ?? new MemoryShelf(), grant: () => session.grant, functions: resource.functions, resource: `${server.port}\0${options.database ?? ''}\0${Math.random()}`, keyedHash })
+  reader = new SessionReader({ shelf: options.shelf ?? new MemoryShelf(), grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${server.port}\0${options.database ?? ''}\0${Math.random()}`, keyedHash })
   for (const [name, value] of upstream.parameters) reader.reported(name, value)
   const guard = new Guard(hidingOf(() => session.grant, reader, keyedHash), new Map())
   const [near, far] = duplexPair(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark })

@@ -187,7 +187,7 @@ function executeValues(readings: readonly StatementReading[]): (string | null)[]
 /** Errors of a statement that ran on real values of a masked table may carry them: writes, look-ups, triggers. */
 function ranOnValues(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {
   if (masked.touched.length === 0) return false
-  return (masked.kind === 'rewritten' && masked.lookups.length > 0) || readings.some((r) => r.effects.some((e) => e.access === 'write' || e.access === 'admin'))
+  return masked.onValues || (masked.kind === 'rewritten' && masked.lookups.length > 0) || readings.some((r) => r.effects.some((e) => e.access === 'write' || e.access === 'admin'))
 }
 /** Whether its literals may be values of masked columns. */
 function sensitive(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {

@@ -78,7 +78,7 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     await shelf.checked()
     const upstream = await dial(resource, database, await opened.credential(), settings)
     if (socket.destroyed) { upstream.socket.destroy(); return 'the client left' }
-    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash })
+    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash })
     const names = new Map(resource.attribution === 'application_name' ? [['application_name', () => application]] : [])
     const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash), names)
     let relay: Relay | null = null

@@ -49,14 +49,15 @@ function viewOf(key: string): Kept {
   return view
 }
 const maskFunctions = new Map<string, MaskOf>()
-/** One function per set of masks, so that what is worked out from it is shared. */
-function columnOf(grant: Grant): MaskOf {
-  let found = maskFunctions.get(grant.maskKey)
+/** One function per set of masks and of what the resource vouches for, so that what is worked out from it is shared. */
+function columnOf(grant: Grant, listed: NonNullable<MaskOf['listed']>): MaskOf {
+  const key = [grant.maskKey, listed.views.join(), listed.functions.join()].join('\x01')
+  let found = maskFunctions.get(key)
   if (found === undefined) {
     if (maskFunctions.size >= KEPT_VIEWS_MAX) maskFunctions.clear()
-    found = Object.assign(grant.column.bind(grant), { filters: grant.filters.map(filterOf) })
+    found = Object.assign(grant.column.bind(grant), { filters: grant.filters.map(filterOf), listed })
     // A filter that could not be read, as while the grammar starts again, is read anew next time.
-    if (found.filters?.every((filter) => filter.condition !== null) === true) maskFunctions.set(grant.maskKey, found)
+    if (found.filters?.every((filter) => filter.condition !== null) === true) maskFunctions.set(key, found)
   }
   return found
 }
@@ -69,7 +70,7 @@ export class SessionReader implements Reader {
   state: SessionState | null = null
   readonly #shelf: CatalogShelf
   readonly #grant: () => Grant
-  readonly #functions: readonly string[]
+  readonly #listed: NonNullable<MaskOf['listed']>
   readonly #resource: string
   readonly #keyedHash: (text: string) => string
   #catalog: Catalog | null = null
@@ -85,17 +86,17 @@ export class SessionReader implements Reader {
   #strings = true
   #encoding = 'UTF8'
 
-  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; resource: string; keyedHash: (text: string) => string }) {
+  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; views: readonly string[]; resource: string; keyedHash: (text: string) => string }) {
     this.#keyedHash = parts.keyedHash
     this.#shelf = parts.shelf
     this.#grant = parts.grant
-    this.#functions = parts.functions
+    this.#listed = { views: parts.views, functions: parts.functions }
     this.#resource = parts.resource
     this.#grantSeen = parts.grant()
   }
 
   get catalog(): Catalog | null { return this.#catalog }
-  get column(): MaskOf { return columnOf(this.#grantSeen) }
+  get column(): MaskOf { return columnOf(this.#grantSeen, this.#listed) }
   get outdated(): boolean { return this.#grant() !== this.#grantSeen || (this.#seen !== null && !this.#own && this.#shelf.current?.catalog !== this.#seen) }
   /** The session changed the catalog itself: it reads it anew, for what is not committed is seen by nobody else. */
   changed(): void { this.#own = true }
@@ -139,7 +140,7 @@ export class SessionReader implements Reader {
     this.#refuse()
     const { state } = this
     const temporary = [...(state?.temporary.values() ?? [])].map((r) => `${r.name}:${r.oid}:${r.columns.map((c) => c.name).join()}`).join(';')
-    const key = [this.#resource, this.#catalog!.generation, state!.searchPath.join('\0'), state!.role, temporary, this.#grantSeen.maskKey, this.#grantSeen.version, this.#functions.join()].join('\x01')
+    const key = [this.#resource, this.#catalog!.generation, state!.searchPath.join('\0'), state!.role, temporary, this.#grantSeen.maskKey, this.#grantSeen.version, this.#listed.functions.join(), this.#listed.views.join()].join('\x01')
     this.#view = this.#own ? nothingKept() : viewOf(key)
   }
 
@@ -203,7 +204,7 @@ export class SessionReader implements Reader {
     const template = shape === null ? undefined : this.#view.shapes.get(shape.key)
     if (shape !== null && template !== undefined) return fill(template, text, bytes, start, end, shape)
     const judged = judge(text, {
-      catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen), grant: this.#grantSeen, functions: this.#functions, refusal: this.refusal,
+      catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen, this.#listed), grant: this.#grantSeen, functions: this.#listed.functions, refusal: this.refusal,
       prepared: (name) => this.#named(name), keyedHash: this.#keyedHash,
     })
     if (judged instanceof Promise) return judged

@@ -1,0 +1,133 @@
+// The lineage of views and of SQL functions, by their definitions: worked out once per catalog, whoever asks. Which of it is masked for whom
+// is mask-view.ts' business.
+import type { Node } from 'libpg-query'
+import type { Catalog, Relation, Routine } from './catalog.ts'
+import { exclusionOf } from './excluded.ts'
+import { columnFlow, type Flow, type Lineage, merge, Unfollowed } from './flow.ts'
+import { builtinOf } from './functions.ts'
+import { parseShort } from './grammar.ts'
+import { lineage, type Names } from './lineage.ts'
+
+export type Followed = Lineage | Unfollowed
+interface Known { readonly views: Map<number, Followed>; readonly routines: Map<number, Followed>; readonly tables: Map<string, readonly Relation[]> }
+const kept = new WeakMap<Catalog, Known>()
+function knownOf(catalog: Catalog): Known {
+  let known = kept.get(catalog)
+  if (known === undefined) kept.set(catalog, known = { views: new Map(), routines: new Map(), tables: new Map() })
+  return known
+}
+function once(kept: Map<number, Followed>, oid: number, follow: () => Lineage): Followed {
+  let found = kept.get(oid)
+  if (found !== undefined) return found
+  // Whoever leads back to itself on the way is not followed.
+  kept.set(oid, new Unfollowed('it leads back to itself'))
+  try { found = follow() } catch (error) { if (!(error instanceof Unfollowed)) throw error; found = error }
+  kept.set(oid, found)
+  return found
+}
+
+export function viewLineage(catalog: Catalog, view: Relation): Followed {
+  return once(knownOf(catalog).views, view.oid, () => {
+    const parsed = view.definition === undefined ? null : parseShort(view.definition)
+    if (parsed?.kind !== 'tree' || parsed.statements.length !== 1) throw new Unfollowed('its definition can\'t be read')
+    const found = lineage(parsed.statements[0]!.node, serverNames(catalog))
+    if (found.outputs.length !== view.columns.length) throw new Unfollowed('its columns are not those of its definition')
+    // What the server says that it reads must be among what was found.
+    for (const [oid, number] of view.readColumns ?? []) if (number > 0 && !found.touched.has(`${oid}.${number}`)) throw new Unfollowed(`its use of a column of ${catalog.relations.get(oid)?.name ?? 'a table'} can't be told`)
+    return found
+  })
+}
+
+/** Of a function in SQL that only reads. Volatile ones may read, too: what a function says of itself proves nothing. */
+export function routineLineage(catalog: Catalog, routine: Routine): Followed {
+  return once(knownOf(catalog).routines, routine.oid, () => {
+    if (routine.language !== 'sql' || routine.kind !== 'f' || routine.extension !== null) throw new Unfollowed(`it is written in ${routine.language}`)
+    if ((routine.settings ?? ['']).some((setting) => !/^search_path=/i.test(setting))) throw new Unfollowed('it has settings of its own')
+    const statements = bodyOf(routine.body)
+    const names = sessionNames(catalog, routine)
+    if (routine.defaults !== undefined && routine.defaults !== null && routine.defaults !== '') {
+      const defaults = parseShort(`SELECT ${routine.defaults}`)
+      if (defaults?.kind !== 'tree' || lineage(defaults.statements[0]!.node, serverNames(catalog)).handed.length > 0) throw new Unfollowed('its defaults call functions')
+    }
+    const read = statements.map((node) => lineage(node, names))
+    const last = read.at(-1)
+    if (last === undefined) throw new Unfollowed('it has no query')
+    // What it was given decides about its rows, too: the caller's flow says by what.
+    return { outputs: last.outputs, decides: last.decides, reads: union(read.map((one) => one.reads)), touched: union(read.map((one) => one.touched)), handed: read.flatMap((one) => one.handed) }
+  })
+}
+const union = <T>(sets: readonly ReadonlySet<T>[]): ReadonlySet<T> => new Set(sets.flatMap((set) => [...set]))
+
+/** A body as text: queries, `RETURN value`, or BEGIN ATOMIC … END as the server prints it. */
+function bodyOf(body: string): Node[] {
+  const atomic = /^\s*BEGIN ATOMIC\s+([\s\S]*?)\s*END\s*$/.exec(body)
+  const value = /^\s*RETURN\s+([\s\S]*)$/.exec(body)
+  const parsed = parseShort(atomic !== null ? atomic[1]! : value !== null ? `SELECT ${value[1]!}` : body)
+  if (parsed?.kind !== 'tree') throw new Unfollowed('its body can\'t be read')
+  return parsed.statements.map(({ node }) => node)
+}
+
+/** The flow of all that a routine can give. */
+export const resultOf = (found: Lineage): Flow => merge([...found.outputs.map(({ flow }) => flow), found.decides], 'computed')
+
+// ——— names ———
+
+const isSystem = (schema: string): boolean => schema === 'pg_catalog' || schema === 'information_schema'
+const builtIn = (catalog: Catalog, path: readonly string[]): boolean => {
+  const known = builtinOf(catalog.serverVersion)
+  const name = path.at(-1) ?? ''
+  return path.length > 1 && path.at(-2) === 'information_schema' ? known.information.has(name) : known.functions.has(name) || known.types.has(name) || exclusionOf(name) !== null
+}
+const shortOf = ({ oid, set }: Routine): { oid: number; set: boolean } => ({ oid, set: set !== false })
+
+/** In texts that the server writes with nothing but pg_catalog on the search path: what is not qualified is built in. */
+function serverNames(catalog: Catalog): Names {
+  const behind = (list: Catalog['operators'] | Catalog['types'], path: readonly string[]): readonly number[] => {
+    if (path.length < 2 || isSystem(path.at(-2)!)) return []
+    return (list.get(path.at(-1)!) ?? []).filter((one) => one.schema === path.at(-2)).flatMap((one) => one.routines)
+  }
+  return {
+    relation: (schema, name) => catalog.byName.get(`${schema ?? 'pg_catalog'}.${name}`) ?? null,
+    routines: (path) => {
+      if (path.length < 2 || isSystem(path.at(-2)!)) return null
+      const found = (catalog.routines.get(path.at(-1)!) ?? []).filter((routine) => routine.schema === path.at(-2))
+      if (found.length === 0) throw new Unfollowed(`function ${path.join('.')}() is not known here`)
+      return found.map(shortOf)
+    },
+    builtIn: (path) => builtIn(catalog, path),
+    behindOperator: (path) => behind(catalog.operators, path), behindType: (path) => behind(catalog.types, path),
+    parameter: () => null,
+  }
+}
+
+/** In texts that find their names by whatever search path the caller has: a name must mean one thing in every schema. */
+function sessionNames(catalog: Catalog, routine: Routine): Names {
+  const server = serverNames(catalog)
+  const named = routine.argumentNames ?? []
+  return {
+    relation: (schema, name) => {
+      if (schema !== null) return server.relation(schema, name)
+      const found = tablesNamed(catalog, name)
+      return found.length === 1 ? found[0]! : null
+    },
+    routines: (path) => {
+      if (path.length > 1) return server.routines(path)
+      const found = catalog.routines.get(path[0]!) ?? []
+      if (found.length === 0) return null
+      if (builtIn(catalog, path)) throw new Unfollowed(`${path[0]}() could be the server's own function or another`)
+      return found.map(shortOf)
+    },
+    builtIn: server.builtIn,
+    behindOperator: (path) => path.length > 1 ? server.behindOperator(path) : (catalog.operators.get(path[0] ?? '') ?? []).flatMap((one) => one.routines.length > 0 ? one.routines : UNKNOWN_ROUTINE),
+    behindType: (path) => path.length > 1 ? server.behindType(path) : (catalog.types.get(path[0] ?? '') ?? []).flatMap((one) => one.routines),
+    parameter: (path) => path.length === 2 && path[0] !== routine.name ? null : named.includes(path.at(-1)!) ? columnFlow(`$${named.indexOf(path.at(-1)!) + 1}`) : null,
+  }
+}
+/** Of an operator whose function is the server's own: harmless, but which it is is not known here. */
+const UNKNOWN_ROUTINE: readonly number[] = []
+function tablesNamed(catalog: Catalog, name: string): readonly Relation[] {
+  const known = knownOf(catalog).tables
+  let found = known.get(name)
+  if (found === undefined) known.set(name, found = [...catalog.relations.values()].filter((relation) => relation.name === name))
+  return found
+}

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { z } from 'zod'
 import type { adminEventSchema, Verification } from '../api/schema.ts'
 import { loadConfig } from '../config.ts'
-import { verifyFolder, type Verification as FolderVerification } from '../store/record/index.ts'
+import { recordOpener, verifyFolder, type Verification as FolderVerification } from '../store/record/index.ts'
 import { openClient } from './api.ts'
 import { type Command, CommandFailed, type Given, misused } from './command.ts'
 import { inert, line, show, table, time } from './output.ts'
@@ -45,7 +45,7 @@ function offline(given: Given, folder: string | undefined): number {
   const recordings = join(data, 'recordings')
   if (!existsSync(recordings)) throw new CommandFailed(`there is no record in ${data} (no folder ${recordings})`)
   if (!existsSync(key)) throw new CommandFailed(`the public key that signs the record is not at ${key}: say where with --key`)
-  const verified = verifyFolder(recordings, heads, createPublicKey(readFileSync(key)))
+  const verified = verifyFolder(recordings, heads, createPublicKey(readFileSync(key)), recordOpener(join(data, 'keys')))
   show(given, verified, print)
   if (!verified.ok) throw new CommandFailed(`the record is NOT WHOLE: ${placeOf(verified.bad[0])}${verified.bad.length > 1 ? ` (and ${verified.bad.length - 1} more)` : ''}`)
   return 0

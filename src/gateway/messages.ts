@@ -3,6 +3,7 @@ import type { StoredResource } from '../config.ts'
 import type { StoredToken } from '../auth/authenticate.ts'
 import type { KeySet } from '../auth/key-set.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
+import type { Block } from '../store/record/index.ts'
 import type { StoreAddress } from '../store/database.ts'
 import type { Identity } from '../core/identity.ts'
 import type { Lease, ReviewOutcome } from '../core/ports.ts'
@@ -84,6 +85,8 @@ export interface WebAsks {
   interrupt: (body: { id: string }) => boolean
   seal: (body: { name: string; secret: string }) => { keyId: string; bytes: Buffer }
   test: (body: { name: string }) => { ok: boolean; message: string }
+  /** Keys of sealed segments, in the order asked; the reading itself is on record by then. */
+  recordKeys: (body: readonly { readonly name: string; readonly block: Block }[]) => readonly (Uint8Array | null)[]
   reload: (body: null) => void
   admin: (body: AdminEvent) => void
   metrics: (body: null) => string

@@ -14,7 +14,7 @@ import { NotAuthenticated } from '../core/errors.ts'
 import { declaredGroups } from '../core/identity.ts'
 import type { Budget } from '../core/policy.ts'
 import { openKeyring, writeKeyring } from '../store/keyring.ts'
-import { HeadKeeper } from '../store/record/index.ts'
+import { HeadKeeper, recordOpener } from '../store/record/index.ts'
 import type { Keyring } from '../store/secrets.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { Bus } from './bus.ts'
@@ -287,6 +287,7 @@ class Supervisor implements Gateway {
         interrupt: ({ id }) => { for (const { bus: b } of this.#hands) b.tell('interrupt', { id }); return this.#live.get(id) !== null },
         seal: async ({ name, secret }) => { const { seal } = await import('../store/seal.ts'); return seal(this.#keyring.keys[0]!, name, Buffer.from(secret)) },
         test: ({ name }) => this.#hands[0]!.bus.ask('test' as never, { name } as never) as Promise<{ ok: boolean; message: string }>,
+        recordKeys: (wanted) => { const opener = recordOpener(join(this.config.gateway.data, 'keys')); return wanted.map(({ name, block }) => opener(name, block)) },
         reload: () => this.reload(),
         admin: (event) => this.#heads.admin(event),
         metrics: () => this.#metrics.text(this.#live, this.#hands.filter((h) => h.ready).length, this.#waits.size),

@@ -1,11 +1,11 @@
-// What the record needs while the gateway runs: segments that are whole are compressed, what a resource's time is over for goes, and a
+// What the record needs while the gateway runs: segments that ended are compressed and sealed, what a resource's time is over for goes, and a
 // log whose worker died is signed as it was left. It never touches a log that somebody writes.
 import { fork } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Resource } from '../core/resource.ts'
 import type { StoreAddress } from '../store/database.ts'
-import { compressSealed, type HeadKeeper, recoverRecordings, type Recovered, retire } from '../store/record/index.ts'
+import { type HeadKeeper, openSealKeys, recoverRecordings, type Recovered, retire, sealSegments } from '../store/record/index.ts'
 import { log } from './log.ts'
 
 const ROUND_MS_MAX = 5 * 60_000
@@ -37,13 +37,13 @@ export function startUpkeep(parts: UpkeepParts): () => void {
     const resources = parts.resources()
     const nowMs = Date.now()
     try {
-      await compressSealed(folder, parts.heads)
+      await sealSegments(folder, parts.heads, { signing: parts.heads.signing, sealing: openSealKeys(join(parts.data, 'keys')) })
       const kept = [...resources.map(({ name, retainMs }) => ({ name, retainMs })), ...(resources.length === 0 ? [] : [{ name: LOGINS, retainMs: Math.max(...resources.map(({ retainMs }) => retainMs)) }])]
       for (const { name, retainMs } of kept) {
         const gone = await retire(folder, name, nowMs - retainMs, parts.heads)
         if (gone > 0) log.info({ resource: name, segments: gone }, 'the record of a resource was retired: its time was over')
       }
-    } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'the record could not be compressed or retired') }
+    } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'the record could not be sealed or retired') }
   }
   return () => clearInterval(timer)
 }
@@ -57,9 +57,9 @@ export async function recover(data: string, heads: HeadKeeper, isGone?: (writer:
 
 /** Makes the index of sessions again from the record, in a process of its own: it may take minutes and holds up nothing. */
 export function reindex(data: string, store: StoreAddress): () => void {
-  const child = fork(fileURLToPath(new URL('./reindex' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)), [], { env: { PATH: process.env.PATH ?? '' } })
+  const child = fork(fileURLToPath(new URL('./reindex' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)), [], { serialization: 'advanced', env: { PATH: process.env.PATH ?? '' } })
   child.once('exit', (code) => { if (code !== 0 && code !== null) log.warn({ code }, 'the index of sessions could not be made again') })
   child.once('error', (error) => log.warn({ error: error.message }, 'the index of sessions could not be made again'))
-  child.send({ store, recordings: join(data, 'recordings'), bootedAtMs: BOOTED_AT_MS })
+  child.send({ store, recordings: join(data, 'recordings'), keys: openSealKeys(join(data, 'keys')), bootedAtMs: BOOTED_AT_MS })
   return () => { child.kill('SIGKILL') }
 }

@@ -17,7 +17,7 @@ import { ConfigErrors, NoSuchResource, NotAuthenticated } from '../core/errors.t
 import { explain } from '../core/explain.ts'
 import { declaredGroups, type Identity, withDeclared } from '../core/identity.ts'
 import { parseResource } from '../core/resource-rules.ts'
-import { RecordReader, verifyFolder, type Event } from '../store/record/index.ts'
+import { ALWAYS, RecordReader, type Span, verifyFolder, type Event } from '../store/record/index.ts'
 import { openStore } from '../store/store.ts'
 import { Bus } from './bus.ts'
 import { requestDetector } from './detection.ts'
@@ -26,6 +26,8 @@ import { issuersOf } from './issuers.ts'
 import { log } from './log.ts'
 import type { SessionCounts, SessionInfo, WebAsks, WebHears, WebTells } from './messages.ts'
 import { statementOf } from './offline.ts'
+
+const KEYS_AT_ONCE = 200
 
 async function main(): Promise<void> {
   let config: Config
@@ -44,7 +46,20 @@ async function main(): Promise<void> {
     findToken: (_hash, secret) => store.tokens.open(secret), revoked: (identity) => store.revocations.covering(identity), loud: () => {}, nowMs: () => Date.now(),
   })
   const recordings = join(config!.gateway.data, 'recordings')
-  const reader = new RecordReader(recordings)
+  /** A session's record: the keys of what is sealed are asked for it, and kept no longer. */
+  const recordOf = async (id: string) => {
+    const live = (await bus.ask('sessions', null)).find((s) => s.id === id)
+    const known = live === undefined ? await store.sessions.get(id) : null
+    const resource = live?.resource ?? known?.resource ?? null
+    const span: Span = live !== undefined ? { sinceMs: live.startedAtMs, beforeMs: Infinity } : known === null ? ALWAYS : { sinceMs: known.startedAtMs, beforeMs: known.endedAtMs ?? Infinity }
+    const sealed = new RecordReader(recordings).sealed(resource, span)
+    const found = new Map<string, Buffer>()
+    for (let at = 0; at < sealed.length; at += KEYS_AT_ONCE) {
+      const part = sealed.slice(at, at + KEYS_AT_ONCE)
+      for (const [i, key] of (await bus.ask('recordKeys', part)).entries()) if (key !== null) found.set(part[i]!.name, Buffer.from(key))
+    }
+    return { reader: new RecordReader(recordings, (name) => found.get(name) ?? null), resource, span }
+  }
   const eventOf = (event: Event, answers: boolean): RecordEvent => Buffer.isBuffer(event.body)
     ? { sequence: event.sequence, atMs: event.atMs, kind: event.kind, body: { run: event.run ?? 0, bytes: event.body.length }, ...(answers ? { answer: event.body.toString('base64') } : {}) }
     : { sequence: event.sequence, atMs: event.atMs, kind: event.kind, body: event.body }
@@ -64,9 +79,9 @@ async function main(): Promise<void> {
       killIdentity: (party, by) => bus.ask('kill', { id: null, party, by }),
     },
     records: {
-      async *events(session, answers) { for (const event of reader.events(session)) yield eventOf(event, answers) },
-      async *follow(session, signal) { for await (const event of reader.tail(session, null, signal)) yield eventOf(event, false) },
-      async *export(session) { for (const line of reader.exportLines(session)) yield Buffer.from(line) },
+      async *events(session, answers) { const { reader, resource, span } = await recordOf(session); for (const event of reader.events(session, resource, span)) yield eventOf(event, answers) },
+      async *follow(session, signal) { const { reader, resource } = await recordOf(session); for await (const event of reader.tail(session, resource, signal)) yield eventOf(event, false) },
+      async *export(session) { const { reader, resource, span } = await recordOf(session); for (const line of reader.exportLines(session, resource, span)) yield Buffer.from(line) },
       verify: async () => verification(recordings, config.gateway.heads, boot.publicKey),
     },
     policies: {

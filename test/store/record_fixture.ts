@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { KeyObject } from 'node:crypto'
-import { compressSealed, FolderShelf, HeadKeeper, openRecorder, type Shelf } from '../../src/store/record/index.ts'
+import { FolderShelf, HeadKeeper, type Opener, openerOf, openRecorder, openSealKeys, sealSegments, type Shelf } from '../../src/store/record/index.ts'
 
 export class MemoryShelf implements Shelf {
   headsBytes: Buffer = Buffer.alloc(0)
@@ -14,6 +14,7 @@ export class MemoryShelf implements Shelf {
   logs(): readonly string[] { return [...this.files.keys()] }
   segments(log: string): readonly number[] { return [...(this.files.get(log)?.keys() ?? [])].sort((a, b) => a - b) }
   segment(log: string, number: number): Buffer | null { return this.files.get(log)?.get(number) ?? null }
+  front(log: string, number: number): Buffer | null { return this.segment(log, number)?.subarray(0, 20_000) ?? null }
   copy(): MemoryShelf {
     const copy = new MemoryShelf()
     copy.headsBytes = this.headsBytes
@@ -33,8 +34,9 @@ export function temporaryFolder(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'sluice-record-'))
   return { path, remove: () => { rmSync(path, { recursive: true, force: true }) } }
 }
-/** Two writers, two resources, rotated and partly compressed, every log closed. */
-export async function smallRecord(data: string, closed = true): Promise<{ shelf: MemoryShelf; publicKey: KeyObject; folder: string; second: string; keeper: HeadKeeper }> {
+export const sealAll = (data: string, keeper: HeadKeeper): Promise<number> => sealSegments(join(data, 'recordings'), keeper, { signing: keeper.signing, sealing: openSealKeys(join(data, 'keys')) }, 0)
+/** Two writers, two resources, turned over and partly sealed, every log closed. */
+export async function smallRecord(data: string, closed = true): Promise<{ shelf: MemoryShelf; publicKey: KeyObject; folder: string; second: string; keeper: HeadKeeper; opener: Opener }> {
   const folder = join(data, 'recordings')
   const second = join(data, 'second')
   const keeper = await HeadKeeper.open({ data, second })
@@ -52,10 +54,10 @@ export async function smallRecord(data: string, closed = true): Promise<{ shelf:
       for (const session of sessions) { session.append('closed', '{"why":"the client left"}'); session.close() }
     }
     await recorder.close()
-    if (writer === 'boot-1') await compressSealed(folder, keeper)
+    if (writer === 'boot-1') await sealAll(data, keeper)
   }
   if (closed) await keeper.close()
-  return { shelf: MemoryShelf.of(new FolderShelf(folder, second)), publicKey: keeper.publicKey, folder, second, keeper }
+  return { shelf: MemoryShelf.of(new FolderShelf(folder, second)), publicKey: keeper.publicKey, folder, second, keeper, opener: openerOf(openSealKeys(join(data, 'keys'))) }
 }
 export function random(seed: number): (below: number) => number {
   let state = seed >>> 0

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { compressSealed, FolderShelf, HeadKeeper, openRecorder, RecordReader, rebuildIndex, recoverRecordings, retire, verify, verifyFolder } from '../../src/store/record/index.ts'
+import { FolderShelf, HeadKeeper, openRecorder, RecordReader, rebuildIndex, recoverRecordings, retire, verify, verifyFolder } from '../../src/store/record/index.ts'
 import type { KeyObject } from 'node:crypto'
 import { type Disk, realDisk } from '../../src/store/record/log.ts'
 import { eachEvent, firstPlace, nextBatch, openSegment } from '../../src/store/record/scan.ts'
-import { MemoryShelf, random, smallRecord, temporaryFolder } from './record_fixture.ts'
+import { MemoryShelf, random, sealAll, smallRecord, temporaryFolder } from './record_fixture.ts'
 
 /** `SLUICE_MUTATIONS=100000` for the whole figure. */
 const MUTATIONS = Number(process.env['SLUICE_MUTATIONS'] ?? 10_000)
@@ -23,7 +23,7 @@ test('a record that nobody touched is whole, also when it is verified again and 
     assert.deepEqual([found.ok, found.bad, found.unsealed, found.logs], [true, [], [], 4])
   }
   assert.ok(record.shelf.segments('orders/boot-1').length > 1)
-  assert.equal(record.shelf.segment('orders/boot-1', 1)![5], 1, 'the first writer is compressed')
+  assert.equal(record.shelf.segment('orders/boot-1', 1)![5], 1, 'the first writer is sealed')
   assert.equal(record.shelf.segment('orders/boot-2', 1)![5], 0)
 })
 
@@ -82,7 +82,7 @@ function pick(shelf: MemoryShelf, below: Below): { log: string; number: number; 
 /** The whole batches of a plain segment. */
 function batches(bytes: Buffer): { start: number; end: number }[] | null {
   const segment = openSegment(bytes)
-  if (segment === null || bytes[5] !== 0) return null
+  if (segment === null || 'sealed' in segment) return null
   const place = firstPlace(segment)
   const list: { start: number; end: number }[] = []
   for (let start = place.at; ; start = place.at) {
@@ -250,7 +250,7 @@ test('with another key nothing is proved', async () => {
 })
 
 test('the reader finds every session, in order, and no bytes make it throw', () => {
-  const reader = new RecordReader(record.shelf)
+  const reader = new RecordReader(record.shelf, record.opener)
   const sessions = reader.sessions()
   assert.equal(sessions.length, 8)
   assert.ok(sessions.every(({ events, closed, opened }) => events === 14 && closed && opened !== null))
@@ -282,7 +282,7 @@ test('bytes cut at every position, and bytes of any kind, are read without harm'
 
 test('the index can be made again from the record', async () => {
   const rows = new Map<string, unknown>()
-  const count = await rebuildIndex(new RecordReader(record.shelf), async (list) => { for (const row of list) rows.set(row.session, row) })
+  const count = await rebuildIndex(new RecordReader(record.shelf, record.opener), async (list) => { for (const row of list) rows.set(row.session, row) })
   assert.equal(count, 8)
   const row = rows.get('boot-1-orders-1') as Record<string, unknown>
   assert.deepEqual([row['statements'], row['rows'], row['bytes'], row['subject'], row['endedWhy']], [4, 4, 20, 's', 'the client left'])
@@ -371,8 +371,8 @@ test('retired segments are gone, and what is left is still proved', async () => 
   const found = verifyFolder(folder, second, keeper.publicKey)
   assert.deepEqual([found.ok, found.bad], [true, []])
   assert.equal(await retire(folder, 'people', 0, keeper), 0)
-  assert.ok(await compressSealed(folder, keeper) > 0)
-  assert.equal(await compressSealed(folder, keeper), 0)
+  assert.ok(await sealAll(place.path, keeper) > 0)
+  assert.equal(await sealAll(place.path, keeper), 0)
   assert.equal(verify(new FolderShelf(folder, second), keeper.publicKey).ok, true)
   await keeper.close()
   place.remove()

@@ -4,9 +4,17 @@ import { sign, verify as verifySignature, type KeyObject } from 'node:crypto'
 import type { Point } from './layout.ts'
 import { sha256 } from './layout.ts'
 import type { Head } from './log.ts'
-import { isPoint } from './scan.ts'
+import { isCount, isPoint } from './scan.ts'
 
-export const HEADS_NAME = 'heads.jsonl'
+/** The first file is `heads.jsonl`, the next ones have a number. The one with the highest is in force, and needs none before it. */
+export const headsName = (file: number): string => file === 1 ? 'heads.jsonl' : `heads.${String(file).padStart(6, '0')}.jsonl`
+const HEADS_NAME = /^heads(?:\.(\d{6}))?\.jsonl$/
+/** The number of the file in force among these names; 0 when there is none. */
+export function newestHeads(names: readonly string[]): number {
+  return Math.max(0, ...names.map((name) => HEADS_NAME.exec(name)).filter((found) => found !== null).map((found) => Number(found[1] ?? 1)))
+}
+/** Then the next file begins, with the last head of each log that still has files. */
+export const HEADS_BYTES_MAX = 8 * 1024 * 1024
 /** What a line may be: no line of ours comes near it. */
 export const HEAD_LINE_BYTES_MAX = 8_192
 const START = '{"entry":'
@@ -16,6 +24,8 @@ const SIGNATURE_CHARACTERS = 88
 
 export type Entry =
   | { readonly kind: 'start'; readonly writer: string }
+  /** The first line of a file that follows others: what still counts of those stands behind it. */
+  | { readonly kind: 'turned'; readonly file: number }
   | ({ readonly kind: 'head' } & Head)
   /** Found at a start: a log that was not closed ends here, after `cutBytes` of a batch that was not whole were cut off. */
   | { readonly kind: 'crash'; readonly log: string; readonly segment: number; readonly batch: number; readonly hash: string; readonly bytes: number; readonly cutBytes: number }
@@ -52,6 +62,7 @@ export function parseLine(line: string): SignedEntry | null {
   if (typeof value !== 'object' || value === null) return null
   const { kind, number, previous, atMs, log, writer, bytes } = value as Record<string, unknown>
   if (typeof number !== 'number' || typeof previous !== 'string' || typeof atMs !== 'number') return null
+  if (kind === 'turned') return isCount((value as Record<string, unknown>)['file'], 999_999) ? value as SignedEntry : null
   if (kind === 'start') return typeof writer === 'string' ? value as SignedEntry : null
   if (typeof log !== 'string' || !isPoint(value)) return null
   if (kind === 'head' || kind === 'crash') return typeof bytes === 'number' ? value as SignedEntry : null
@@ -65,10 +76,12 @@ export function readHeads(bytes: Buffer, publicKey: KeyObject): HeadList {
   const lines = bytes.toString('utf8').split('\n')
   const torn = lines.pop() ?? ''
   const entries: SignedEntry[] = []
-  let previous = FIRST_PREVIOUS
+  const first = parseLine(lines[0] ?? '')
+  const begins = first?.kind === 'turned' ? first : null
+  let previous = begins?.previous ?? FIRST_PREVIOUS
   for (const [index, line] of lines.entries()) {
     const entry = parseLine(line)
-    if (entry === null || entry.number !== index + 1 || entry.previous !== previous) return { lines, entries, badLine: index + 1, torn }
+    if (entry === null || entry.number !== (begins?.number ?? 1) + index || entry.previous !== previous) return { lines, entries, badLine: index + 1, torn }
     entries.push(entry)
     previous = lineHash(line)
   }
@@ -79,4 +92,10 @@ export function readHeads(bytes: Buffer, publicKey: KeyObject): HeadList {
 function firstUnsigned(lines: readonly string[], publicKey: KeyObject): number {
   const index = lines.findIndex((line) => !isSigned(line, publicKey))
   return index + 1
+}
+/** Which of the files of heads this is. */
+export function fileOf(bytes: Buffer): number {
+  const end = bytes.indexOf(10)
+  const first = end < 0 || end > HEAD_LINE_BYTES_MAX ? null : parseLine(bytes.toString('utf8', 0, end))
+  return first?.kind === 'turned' ? first.file : 1
 }

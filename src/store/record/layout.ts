@@ -9,8 +9,8 @@ import { EVENT_KINDS, type EventKind, type Outcome, OUTCOMES } from '../../core/
 export const MAGIC = Buffer.from('SLRC')
 export const FORMAT_VERSION = 2
 export const CODEC_PLAIN = 0
-/** Frames as one zstd frame, then sha256 of the whole file before it. An unknown codec is never read as another. */
-export const CODEC_ZSTD = 1
+/** Compressed and sealed: sealed.ts has its bytes. An unknown codec is never read as another. */
+export const CODEC_SEALED = 1
 export const CODEC_AT = 5
 export const PREAMBLE_BYTES = 12
 export const HASH_BYTES = 32

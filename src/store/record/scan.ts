@@ -1,15 +1,11 @@
 // Walks the bytes of one segment: header, batches with their chain, frames. Pure over buffers, and shared by verify, recovery and
 // the reader. It never trusts a length before it is checked, and never throws on any bytes.
-import { zstdDecompressSync } from 'node:zlib'
 import { EVENT_KINDS, type EventKind, OUTCOMES } from '../../core/record.ts'
 import {
-  ANSWER_CODE, CODE_LINK, CODE_NAMES, CODEC_AT, CODEC_PLAIN, CODEC_ZSTD, DETAIL_OF, ENDED_BYTES, EVENT_BYTES_MAX, FORMAT_VERSION, FRAME_HEAD_BYTES, HASH_BYTES,
+  ANSWER_CODE, CODE_LINK, CODE_NAMES, CODEC_AT, CODEC_PLAIN, CODEC_SEALED, DETAIL_OF, ENDED_BYTES, EVENT_BYTES_MAX, FORMAT_VERSION, FRAME_HEAD_BYTES, HASH_BYTES,
   HEADER_BYTES_MAX, LINK_BYTES, LINK_HEAD_BYTES, MAGIC, type Point, PREAMBLE_BYTES, RUN_BYTES, SEGMENT_NUMBER_MAX, type SegmentHeader, SESSION_ID_BYTES_MAX, sha256,
 } from './layout.ts'
-import { SEGMENT_BYTES_MAX } from './log.ts'
-
-/** A segment may pass its size by what was in flight when it was reached. */
-const PLAIN_BYTES_MAX = SEGMENT_BYTES_MAX * 2 + EVENT_BYTES_MAX * 2
+import { type Block, type Opener, readBlock, sealName, unsealed } from './sealed.ts'
 
 export interface Event {
   readonly session: string
@@ -41,18 +37,20 @@ export function openHeader(bytes: Buffer): Omit<OpenSegment, 'bytes'> | null {
   const header = parseHeader(text)
   return header === null ? null : { header, hash: sha256(text), start }
 }
-/** Null: these bytes are not, or not yet, a segment. */
-export function openSegment(bytes: Buffer): OpenSegment | null {
+/** What can be told of a sealed segment without its key. */
+export interface ClosedSegment extends Omit<OpenSegment, 'bytes'> { readonly sealed: Block; readonly name: string }
+export const noKey: Opener = () => null
+/** Null: these bytes are not, or not yet, a segment. Closed: it is sealed, and `opener` has no key for it. */
+export function openSegment(bytes: Buffer, opener: Opener = noKey): OpenSegment | ClosedSegment | null {
   const opened = openHeader(bytes)
-  if (opened === null) return null
-  const { start } = opened
-  if (bytes[CODEC_AT] === CODEC_PLAIN) return { ...opened, bytes }
-  if (bytes[CODEC_AT] !== CODEC_ZSTD || bytes.length < start + HASH_BYTES) return null
-  const end = bytes.length - HASH_BYTES
-  if (!sha256(bytes.subarray(0, end)).equals(bytes.subarray(end))) return null
-  try {
-    return { ...opened, bytes: Buffer.concat([bytes.subarray(0, start), zstdDecompressSync(bytes.subarray(start, end), { maxOutputLength: PLAIN_BYTES_MAX })]) }
-  } catch { return null }
+  if (opened === null || bytes[CODEC_AT] === CODEC_PLAIN) return opened === null ? null : { ...opened, bytes }
+  const parts = bytes[CODEC_AT] === CODEC_SEALED ? readBlock(bytes, opened.start) : null
+  if (parts === null) return null
+  const name = sealName(opened.header)
+  const key = opener(name, parts.block)
+  if (key === null) return { ...opened, sealed: parts.block, name }
+  const plain = unsealed(bytes, opened.start, parts, key)
+  return plain === null ? null : { ...opened, bytes: plain }
 }
 
 function parseHeader(text: Buffer): SegmentHeader | null {
@@ -64,7 +62,7 @@ function parseHeader(text: Buffer): SegmentHeader | null {
   if (previous !== null && !isPoint(previous)) return null
   return { resource, writer, segment, madeAtMs, previous, afterFailure }
 }
-const isCount = (value: unknown, most: number): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most
+export const isCount = (value: unknown, most: number): value is number => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most
 export function isPoint(value: unknown): value is Point {
   if (typeof value !== 'object' || value === null) return false
   const { segment, batch, hash } = value as Record<string, unknown>

@@ -1,9 +1,10 @@
 // Proves a record: every batch follows the one before it, every log follows its folder's name, and all of it reaches what was signed.
 // Works on buffers as on folders, and reads only. What stands behind the last signed head is reported as unsealed, not as proved.
 import type { KeyObject } from 'node:crypto'
-import { readHeads, type SignedEntry } from './heads.ts'
-import { CODE_NAMES, FRAME_HEAD_BYTES, HASH_BYTES, logName, type Point } from './layout.ts'
-import { eachEvent, type Event, type Fault, firstPlace, nextBatch, openSegment, type OpenSegment } from './scan.ts'
+import { fileOf, readHeads, type SignedEntry } from './heads.ts'
+import { CODE_NAMES, CODEC_AT, CODEC_PLAIN, FRAME_HEAD_BYTES, HASH_BYTES, logName, type Point } from './layout.ts'
+import { type ClosedSegment, eachEvent, type Event, type Fault, firstPlace, nextBatch, noKey, openSegment, type OpenSegment } from './scan.ts'
+import { isSealedBy, type Opener } from './sealed.ts'
 import { FolderShelf, type Shelf } from './shelf.ts'
 
 /** Heads are at most a second behind; what is longer unsigned than this was not written by a gateway at work. */
@@ -33,16 +34,17 @@ export interface Verification {
 interface Heads { readonly marks: Map<number, { batch: number; hash: string; bytes: number }[]>; last: Point | null; lastBatchOver: Point | null; retired: Point | null }
 interface Tally { readonly bad: Finding[]; readonly unsealed: Finding[]; readonly sessions: Set<string>; segments: number; batches: number; bytes: number; events: number }
 
-export function verifyFolder(folder: string, exportFolder: string | null, publicKey: KeyObject): Verification { return verify(new FolderShelf(folder, exportFolder), publicKey) }
+export function verifyFolder(folder: string, exportFolder: string | null, publicKey: KeyObject, opener: Opener = noKey): Verification { return verify(new FolderShelf(folder, exportFolder), publicKey, opener) }
 
-export function verify(shelf: Shelf, publicKey: KeyObject): Verification {
+/** A sealed segment is proved by its signature and by where it says that it ends; with its key, every batch of it too. */
+export function verify(shelf: Shelf, publicKey: KeyObject, opener: Opener = noKey): Verification {
   const tally: Tally = { bad: [], unsealed: [], sessions: new Set(), segments: 0, batches: 0, bytes: 0, events: 0 }
   // Heads before logs: what is written meanwhile only makes logs longer than what was signed.
   const exported = shelf.exportedHeads()
   const entries = provenHeads(exported, shelf.heads(), publicKey, tally)
   const heads = byLog(entries)
   const logs = new Set([...shelf.logs(), ...heads.keys()])
-  for (const log of logs) verifyLog(shelf, log, heads.get(log) ?? { marks: new Map(), last: null, lastBatchOver: null, retired: null }, tally)
+  for (const log of logs) verifyLog(shelf, log, heads.get(log) ?? { marks: new Map(), last: null, lastBatchOver: null, retired: null }, tally, publicKey, opener)
   return { ok: tally.bad.length === 0, bad: tally.bad, unsealed: tally.unsealed, logs: logs.size, segments: tally.segments, batches: tally.batches, bytes: tally.bytes, sessions: tally.sessions.size, events: tally.events, signedHeads: entries.length }
 }
 
@@ -50,10 +52,11 @@ function provenHeads(exported: Buffer | null, own: Buffer, publicKey: KeyObject,
   const say = (why: string): void => { tally.bad.push({ log: 'heads', segment: null, batch: null, after: null, why }) }
   const whole = own.subarray(0, own.lastIndexOf(10) + 1)
   const longest = exported === null ? whole : exported.subarray(0, exported.lastIndexOf(10) + 1)
-  const shared = Math.min(whole.length, longest.length)
+  const here = fileOf(whole), there = exported === null ? here : fileOf(longest)
+  const shared = here === there ? Math.min(whole.length, longest.length) : 0
   if (!whole.subarray(0, shared).equals(longest.subarray(0, shared))) say('the heads here and in the second place differ')
-  else if (whole.length < longest.length) say('the heads here are older than those in the second place')
-  const { entries, badLine } = readHeads(whole.length > longest.length ? whole : longest, publicKey)
+  else if (here < there || (here === there && whole.length < longest.length)) say('the heads here are older than those in the second place')
+  const { entries, badLine } = readHeads(here > there || (here === there && whole.length > longest.length) ? whole : longest, publicKey)
   if (badLine !== null) say(`line ${badLine} is not what was signed`)
   return entries
 }
@@ -61,7 +64,7 @@ function provenHeads(exported: Buffer | null, own: Buffer, publicKey: KeyObject,
 function byLog(entries: readonly SignedEntry[]): Map<string, Heads> {
   const logs = new Map<string, Heads>()
   for (const entry of entries) {
-    if (entry.kind === 'start') continue
+    if (entry.kind === 'start' || entry.kind === 'turned') continue
     let heads = logs.get(entry.log)
     if (heads === undefined) { heads = { marks: new Map(), last: null, lastBatchOver: null, retired: null }; logs.set(entry.log, heads) }
     const point = { segment: entry.segment, batch: entry.batch, hash: entry.hash }
@@ -78,7 +81,7 @@ function byLog(entries: readonly SignedEntry[]): Map<string, Heads> {
 /** What was found of a segment, as the next one must follow it. */
 interface Walked { readonly number: number; readonly end: Point; readonly fault: Fault | null; readonly at: (batch: number) => string | null; readonly after: Finding['after'] }
 
-function verifyLog(shelf: Shelf, log: string, heads: Heads, tally: Tally): void {
+function verifyLog(shelf: Shelf, log: string, heads: Heads, tally: Tally, publicKey: KeyObject, opener: Opener): void {
   const firstSegment = (heads.retired?.segment ?? 0) + 1
   const numbers = shelf.segments(log).filter((number) => number >= firstSegment)
   const lastSigned = heads.last?.segment ?? 0
@@ -91,7 +94,8 @@ function verifyLog(shelf: Shelf, log: string, heads: Heads, tally: Tally): void 
     if (number !== expected) { bad(expected, null, before?.after ?? null, 'the file is missing'); return }
     expected++
     const bytes = shelf.segment(log, number)
-    const segment = bytes === null ? null : openSegment(bytes)
+    const segment = bytes === null ? null : openSegment(bytes, opener)
+    if (bytes !== null && segment !== null && bytes[CODEC_AT] !== CODEC_PLAIN && !isSealedBy(bytes, publicKey)) { bad(number, 0, null, 'it is not what was sealed'); return }
     // Made in advance by a writer that did not come to use it.
     if (bytes?.length === 0 && number === numbers.at(-1) && number > lastSigned && heads.lastBatchOver === null) break
     if (segment === null) {
@@ -112,10 +116,11 @@ function verifyLog(shelf: Shelf, log: string, heads: Heads, tally: Tally): void 
     if (header.afterFailure && before !== null && (pending !== null || before.end.batch !== header.previous?.batch)) {
       tally.unsealed.push({ log, segment: before.number, batch: (header.previous?.batch ?? 0) + 1, after: null, why: 'the disk failed here: what follows in this file proves nothing' })
     }
-    const walked = walk(segment, number, tally)
+    const walked = 'sealed' in segment ? closed(segment, number, tally) : walk(segment, number, tally)
     for (const mark of heads.marks.get(number) ?? []) {
       const hash = walked.at(mark.batch)
-      if (hash === mark.hash) continue
+      // A head within a sealed segment was proved when it was sealed; its end must be there.
+      if (hash === mark.hash || ('sealed' in segment && mark.batch > 0 && mark.batch < walked.end.batch)) continue
       bad(number, hash === null ? walked.end.batch + 1 : mark.batch, walked.after, hash === null ? (walked.fault === 'broken' ? 'it is not what was recorded' : 'it was cut: more of it was signed') : 'it is not what was signed')
       return
     }
@@ -125,7 +130,7 @@ function verifyLog(shelf: Shelf, log: string, heads: Heads, tally: Tally): void 
       bad(number, Math.min(walked.end.batch, heads.lastBatchOver.batch) + 1, walked.after, 'it follows the end of the log')
       return
     }
-    tailOf(segment, number, walked, heads, log, tally)
+    if (!('sealed' in segment)) tailOf(segment, number, walked, heads, log, tally)
   }
   if (pending !== null) {
     if (pending.fault === 'broken') bad(pending.number, pending.end.batch + 1, pending.after, says(pending.fault))
@@ -138,7 +143,7 @@ function verifyLog(shelf: Shelf, log: string, heads: Heads, tally: Tally): void 
 const says = (fault: Fault | null): string => fault === 'torn' ? 'it was cut' : 'it is not what was recorded'
 
 /** Null when the segment follows the one before it. */
-function follows(segment: OpenSegment, before: Walked | null, retired: Point | null, excused: boolean): string | null {
+function follows(segment: Pick<OpenSegment, 'header'>, before: Walked | null, retired: Point | null, excused: boolean): string | null {
   const { previous, afterFailure, segment: number } = segment.header
   // What a failed file held behind its last certain point went with the file when it was retired.
   if (before === null && retired !== null && afterFailure) return previous === null || previous.segment <= retired.segment ? null : 'it does not follow the segment before it'
@@ -149,6 +154,13 @@ function follows(segment: OpenSegment, before: Walked | null, retired: Point | n
   return excused || previous.batch !== before.end.batch ? 'it does not follow the segment before it' : null
 }
 
+function closed(segment: ClosedSegment, number: number, tally: Tally): Walked {
+  const { batches, hash, bytes } = segment.sealed
+  tally.segments++
+  tally.batches += batches
+  tally.bytes += bytes
+  return { number, end: { segment: number, batch: batches, hash }, fault: null, after: null, at: (batch) => batch === 0 ? segment.hash.toString('hex') : batch === batches ? hash : null }
+}
 function walk(segment: OpenSegment, number: number, tally: Tally): Walked {
   const place = firstPlace(segment)
   const ends = [segment.start]

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { RecordReader, verifyFolder } from '../../src/store/record/index.ts'
+import { HeadKeeper, openSealKeys, recordOpener, RecordReader, sealSegments, verifyFolder } from '../../src/store/record/index.ts'
 import { alive, CANARY, descendants, refusalOf, type Site, SSN, startSite, until } from './site.ts'
 
 const KILLS = Number(process.env.SLUICE_KILLS ?? 10)
@@ -18,11 +18,12 @@ const commandOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/cmd
 const environOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/environ`, 'latin1') } catch { return '' } }
 const filesBelow = (folder: string): string[] => readdirSync(folder, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name))
 const verify = (site: Site) => verifyFolder(join(site.gateway.data, 'recordings'), join(site.data, 'heads'), createPublicKey(readFileSync(join(site.gateway.data, 'keys', 'record.pub.pem'))))
+const readerOf = (site: Site) => new RecordReader(join(site.gateway.data, 'recordings'), recordOpener(join(site.gateway.data, 'keys')))
 /** All texts that the record says were asked, from the files themselves. */
 function askedTexts(site: Site): { texts: string; kinds: Set<string> } {
   const kinds = new Set<string>()
   let texts = ''
-  for (const event of new RecordReader(join(site.gateway.data, 'recordings')).events()) { kinds.add(event.kind); if (event.kind === 'asked') texts += `${JSON.stringify(event.body)}\n` }
+  for (const event of readerOf(site).events()) { kinds.add(event.kind); if (event.kind === 'asked') texts += `${JSON.stringify(event.body)}\n` }
   return { texts, kinds }
 }
 
@@ -112,7 +113,7 @@ describe('the record against the server', () => {
     const { texts } = askedTexts(site)
     const pids = [site.gateway.child.pid!, ...descendants(site.gateway.child.pid!)]
     const records = filesBelow(join(site.gateway.data, 'recordings')).concat(filesBelow(join(site.data, 'heads'))).map((file) => readFileSync(file, 'latin1')).join('\n')
-    const events = [...new RecordReader(join(site.gateway.data, 'recordings')).events()].map((e) => Buffer.isBuffer(e.body) ? e.body.toString('latin1') : JSON.stringify(e.body)).join('\n')
+    const events = [...readerOf(site).events()].map((e) => Buffer.isBuffer(e.body) ? e.body.toString('latin1') : JSON.stringify(e.body)).join('\n')
     const places: Record<string, string> = {
       'the log': site.gateway.log(), 'the record': records, 'the events': events + texts, 'the API': answers.join('\n'), 'what the client got': seen.join('\n'),
       arguments: pids.map(commandOf).join('\n'), 'the environment of a child': pids.slice(1).map(environOf).join('\n'),
@@ -125,6 +126,28 @@ describe('the record against the server', () => {
       const found = (text.match(/\b5\d\d-\d\d-\d{4}\b/g) ?? []).filter((v) => hidden.includes(v))
       assert.deepEqual(found, [], `masked values are in ${place}: ${found.map((v) => text.slice(Math.max(0, text.indexOf(v) - 300), text.indexOf(v) + 60)).join('\n')}`)
     }
+  })
+
+  test('what is sealed is replayed to an auditor and proved without a key, and its words are in no file', { timeout: 60_000 }, async () => {
+    const client = await site.connect('seal@example.com', 'agents')
+    await client.query("SELECT 'a word of its own' AS said")
+    await client.end()
+    await site.gateway.stop()
+    const keeper = await HeadKeeper.open({ data: site.gateway.data, second: join(site.data, 'heads') })
+    const keys = join(site.gateway.data, 'keys')
+    assert.ok(await sealSegments(keeper.folder, keeper, { signing: keeper.signing, sealing: openSealKeys(keys) }, 0) > 0)
+    await keeper.close()
+    await site.restart()
+    const files = filesBelow(join(site.gateway.data, 'recordings')).map((file) => readFileSync(file, 'latin1')).join('')
+    assert.ok(!files.includes('a word of its own'))
+    const audit = await site.token('aud@example.com', 'audit')
+    const [found] = (await site.api(audit, 'GET', '/api/sessions?subject=seal@example.com')).json<{ session: string }[]>()
+    for (const kind of ['events', 'replay', 'export']) assert.match((await site.api(audit, 'GET', `/api/sessions/${found!.session}/${kind}`)).text, /a word of its own|YSB3b3JkIG9mIGl0cyBvd24/, kind)
+    assert.match((await site.api(audit, 'GET', '/api/audit/events')).text, /session\.(read|replay|events|export)/)
+    const verified = (await site.api(audit, 'GET', '/api/audit/verify')).json<{ ok: boolean; firstBad: unknown }>()
+    assert.equal(verified.ok, true, JSON.stringify(verified.firstBad))
+    const opened = verifyFolder(join(site.gateway.data, 'recordings'), join(site.data, 'heads'), createPublicKey(readFileSync(join(keys, 'record.pub.pem'))), recordOpener(keys))
+    assert.deepEqual(opened.bad, [])
   })
 
   test('a record whose time is over is deleted, signed, and still verifies', { timeout: 60_000 }, async () => {

@@ -33,6 +33,22 @@ test('a card has an issuer, a length it issues and a check digit', () => {
   unchanged(card, ['9400 1000 0000 0000 0000 00', '4539148803436468', '14539148803436467', '45391488034364670', 'x4539148803436467', '0.4539148803436467', '2024-01-02 03:04:05.123456+00', '246813579', '00000000-0000-0000-0000-000000000001', '45 39 14 88 03 43 64 67 1 2 3 4', '0000000000000000'])
 })
 
+test('what stands around bare digits tells what they are: words before them, or the name of their column', () => {
+  const numbers = detect('us-ssn', 'phone', 'credit-card')
+  table(numbers, [['SSN: 219099999', `SSN: ${H}`], ['his social security number is 219099999.', `his social security number is ${H}.`], ['account 219099999', 'account 219099999'], ['SSN 2190999990', 'SSN 2190999990']])
+  table(numbers.inColumn('customer_ssn'), [['219099999', H], ['2190999990', '2190999990'], ['x219099999', 'x219099999']])
+  table(numbers.inColumn('x mobile'), [['4155552671', H], ['123456', '123456']])
+  table(numbers.inColumn('card_number'), [['9400100000000005', H], ['9400100000000008', '9400100000000008']])
+  unchanged(numbers.inColumn('company_name'), ['219099999', '4155552671'])
+  assert.equal(numbers.inColumn('ssn'), numbers.inColumn('the SSN'))
+  assert.equal(numbers.inColumn('ssn').inColumn('note'), numbers)
+})
+
+test('a card\'s digits within a bank account are no card, and what no issuer gives out is no social security number', () => {
+  unchanged(detect('credit-card'), ['DE67 5370 8025 3748 1632 51', 'SE88 8712 2331 8155 0282 3807'])
+  unchanged(detect('us-ssn'), ['000-12-3456', '123-00-4567', '123-45-0000', '１２３-００-４５６７'])
+})
+
 test('an e-mail reaches back and forward from its @', () => {
   const email = detect('email')
   table(email, ['alice.zephyr@marker-mail.example', 'carol+tag@marker-mail.example', 'Ünïcode@marker-mail.example', 'o\'hara@x.ie', 'a@b.co', '"john doe"@example.com', 'x@xn--80ak6aa92e.xn--p1ai', 'bob＠example.com', 'dev@münchen.de'].map((text) => [text, H]))

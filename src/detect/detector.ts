@@ -2,9 +2,9 @@
 // validator looks closer. Linear in the length of any input. Never decodes, never allocates while nothing is found.
 import { emailEnd, emailFrom, ipv4End, ipv6End, ipv6Start } from './address.ts'
 import { compilePattern, findPattern, type Pattern } from './custom.ts'
-import { afterDash, beginsAt, digitAt, escapeEnd, isAlphanumeric, isLetter, WIDE_LEADS, widthOf } from './digits.ts'
+import { afterDash, beginsAt, digitAt, endsAt, escapeEnd, isAlphanumeric, isLetter, WIDE_LEADS, widthOf } from './digits.ts'
 import { Found } from './found.ts'
-import { CARD_DIGITS_MAX, CARD_DIGITS_MIN, cardEnd, ibanEnd, isCard, phoneEnd, ssnEnd } from './numbers.ts'
+import { CARD_DIGITS_MAX, CARD_DIGITS_MIN, cardEnd, ibanEnd, isCard, isInIban, passesLuhn, phoneEnd, saysSsn, ssnEnd } from './numbers.ts'
 import { isKeyPair, KEY_ANCHORS, keyEnd, keyFrom } from './keys.ts'
 import { forgetVain, jwtEnd, privateKeyEnd } from './secrets.ts'
 
@@ -18,6 +18,8 @@ export interface DetectorRule { readonly detector: string; /** RE2 syntax, for a
 export interface Detector {
   /** Strongest first; spans refer to them by index. */
   readonly rules: readonly DetectorRule[]
+  /** The same rules where a column's name tells more: digits without their usual shape are then taken for what the name says. */
+  inColumn(name: string): Detector
   /** Replaces what `found` holds by what lies in bytes[start, end). Whether there is anything. */
   scan(bytes: Uint8Array, start: number, end: number, found: Found): boolean
 }
@@ -45,6 +47,8 @@ CLASSES[0x5c]! |= ESCAPE
 CLASSES[0x25]! |= ESCAPE
 /** Which kinds of numbers are looked for, as bits. */
 const SSN = 1, CARD = 2, IBAN = 4, PHONE = 8, IP = 16
+/** And which are taken for it without their usual shape, because their column is named for them. */
+const BARE_SSN = 32, BARE_CARD = 64, BARE_PHONE = 128, BARE = BARE_CARD | BARE_PHONE
 
 /** What stands beside a run of digits, as bits: it may part it from further digits (of a phone also beside another such byte), glue it to a word, or need a closer look. */
 const EDGES = new Uint8Array(256)
@@ -83,9 +87,12 @@ function isPlainSsn(bytes: Uint8Array, start: number, at: number, end: number): 
   if (at + SSN_BYTES > end || bytes[at + 3] !== 0x2d || bytes[at + 6] !== 0x2d || (at > start && (EDGES[bytes[at - 1]!]! & (GLUES | LOOK)) !== 0)) return false
   if ((CLASSES[bytes[at]!]! & CLASSES[bytes[at + 1]!]! & CLASSES[bytes[at + 2]!]! & CLASSES[bytes[at + 4]!]! & CLASSES[bytes[at + 5]!]! & DIGIT) === 0) return false
   if ((CLASSES[bytes[at + 7]!]! & CLASSES[bytes[at + 8]!]! & CLASSES[bytes[at + 9]!]! & CLASSES[bytes[at + 10]!]! & DIGIT) === 0) return false
+  if (bytes[at]! + bytes[at + 1]! + bytes[at + 2]! === 144 || bytes[at + 4]! + bytes[at + 5]! === 96 || bytes[at + 7]! + bytes[at + 8]! + bytes[at + 9]! + bytes[at + 10]! === 192) return false
   return at + SSN_BYTES === end || (EDGES[bytes[at + SSN_BYTES]!]! & (GLUES | LOOK)) === 0
 }
-const SSN_BYTES = 11
+const SSN_BYTES = 11, SSN_DIGITS = 9
+/** A phone number without any sign has this many digits at least, in a column that is named for them. */
+const BARE_DIGITS_MIN = 7, PHONE_DIGITS_MAX = 15
 
 /**
  * Where the next byte stands that needs a closer look, or `end`. All that most values need: no call, no state, so that it runs at the speed
@@ -112,6 +119,8 @@ function seek(bytes: Uint8Array, start: number, from: number, end: number, mask:
     const before = at > start ? bytes[at - 1]! : 0, next = run < end ? bytes[run]! : 0
     const left = EDGES[before]!, right = EDGES[next]!, count = run - at
     if (at - escape <= ESCAPE_BYTES_MAX || ((left | right) & LOOK) !== 0 || (before === 0x2b && bytes[at] !== 48 && (wants & PHONE) !== 0)) return at
+    if (count === SSN_DIGITS && ((left | right) & GLUES) === 0 && (wants & SSN) !== 0 && ((wants & BARE_SSN) !== 0 || saysSsn(bytes, start, at))) return at
+    if ((wants & BARE) !== 0 && count >= BARE_DIGITS_MIN && ((left | right) & GLUES) === 0) return at
     if (left === GLUES) { if ((wants & IBAN) !== 0 && count >= 2 && at - 2 >= start && EDGES[bytes[at - 2]!] === GLUES && (at - 3 < start || EDGES[bytes[at - 3]!] !== GLUES)) return at }
     else if (count >= CARD_DIGITS_MIN) { if ((wants & CARD) !== 0 && right !== GLUES && (right !== 0 || isCard(bytes, at, run))) return at }
     else if (right === PARTS) {
@@ -124,6 +133,12 @@ function seek(bytes: Uint8Array, start: number, from: number, end: number, mask:
     } else if (right === MORE && (wants & PHONE) !== 0) return at
     at = run
   }
+}
+
+/** What a column's name says of bare digits in it; several names may be given, parted by spaces. */
+function hintsOf(name: string): number {
+  const says = (words: RegExp, hint: number) => (words.test(name) ? hint : 0)
+  return says(/ssn|soc(?:ial)?[^a-z]?sec/i, BARE_SSN) | says(/card[^a-z]?n|(?:credit|debit|payment|bank)[^a-z]?card|(?<![a-z])(?:card|pan)(?![a-z])|(?<![a-z])cc[^a-z]?n/i, BARE_CARD) | says(/phone|mobile|msisdn|(?<![a-z])(?:tel|cell|fax)(?![a-z])/i, BARE_PHONE)
 }
 
 class Scanner implements Detector {
@@ -143,16 +158,28 @@ class Scanner implements Detector {
   readonly #jwt: number
   readonly #pem: number
 
-  constructor(rules: readonly DetectorRule[]) {
+  readonly #hints: number
+  /** Of these rules in columns of other names, by what the names say; shared by all of them. */
+  readonly #columns: Map<number, Scanner>
+
+  constructor(rules: readonly DetectorRule[], hints = 0, columns = new Map<number, Scanner>()) {
     this.rules = rules
+    this.#hints = hints
+    this.#columns = columns.set(hints, this)
     for (const { detector, pattern } of rules) if (pattern === null && !(DETECTORS as readonly string[]).includes(detector)) throw new Error(`no detector is named ${detector}`)
     const on = (name: Name) => rules.findIndex((rule) => rule.detector === name && rule.pattern === null)
     this.#ssn = on('us-ssn'); this.#card = on('credit-card'); this.#iban = on('iban'); this.#phone = on('phone'); this.#ip = on('ip')
     this.#email = on('email'); this.#key = on('api-key'); this.#jwt = on('jwt'); this.#pem = on('private-key')
     this.#patterns = rules.flatMap((rule, index) => (rule.pattern === null ? [] : [compilePattern(rule.pattern, index)]))
     const bit = (rule: number, kind: number) => (rule === OFF ? 0 : kind)
-    this.#wants = bit(this.#ssn, SSN) | bit(this.#card, CARD) | bit(this.#iban, IBAN) | bit(this.#phone, PHONE) | bit(this.#ip, IP)
+    const said = (this.#ssn === OFF ? 0 : hints & BARE_SSN) | (this.#card === OFF ? 0 : hints & BARE_CARD) | (this.#phone === OFF ? 0 : hints & BARE_PHONE)
+    this.#wants = said | bit(this.#ssn, SSN) | bit(this.#card, CARD) | bit(this.#iban, IBAN) | bit(this.#phone, PHONE) | bit(this.#ip, IP)
     this.#mask = (this.#wants === 0 ? 0 : DIGIT | ESCAPE) | ((this.#wants & (SSN | CARD | PHONE)) === 0 ? 0 : WIDE) | bit(this.#email, AT) | bit(this.#key, KEY) | bit(this.#jwt, TOKEN) | bit(this.#pem, DASH) | bit(this.#ip, COLON)
+  }
+
+  inColumn(name: string): Detector {
+    const hints = hintsOf(name)
+    return hints === this.#hints ? this : this.#columns.get(hints) ?? new Scanner(this.rules, hints, this.#columns)
   }
 
   scan(bytes: Uint8Array, start: number, end: number, found: Found): boolean {
@@ -185,13 +212,24 @@ class Scanner implements Detector {
     if (count === 3 && this.#ssn !== OFF && afterDash(bytes, run, end) > 0 && this.#take(found, ssnEnd(bytes, at, end), at, this.#ssn)) return found.to[found.count - 1]!
     // The digits of a fraction are no card: `0.4539148803436467`.
     const fraction = at - 2 >= start && bytes[at - 1] === 0x2e && bytes[at - 2]! >= 48 && bytes[at - 2]! <= 57
-    if (this.#card !== OFF && count <= CARD_DIGITS_MAX && !(fraction && count >= CARD_DIGITS_MIN) && (count >= CARD_DIGITS_MIN || mayPart(bytes, run, end)) && this.#take(found, cardEnd(bytes, start, at, end), at, this.#card)) return found.to[found.count - 1]!
+    if (this.#card !== OFF && count <= CARD_DIGITS_MAX && !(fraction && count >= CARD_DIGITS_MIN) && (count >= CARD_DIGITS_MIN || mayPart(bytes, run, end)) && this.#cardAt(bytes, start, at, end, found)) return found.to[found.count - 1]!
+    if (count === SSN_DIGITS && this.#ssn !== OFF && endsAt(bytes, run, end) && ((this.#wants & BARE_SSN) !== 0 || saysSsn(bytes, start, at))) { found.add(at, run, this.#ssn); return run }
     if (this.#ip !== OFF && count <= 3 && bytes[run] === 0x2e && this.#take(found, ipv4End(bytes, start, at, end), at, this.#ip)) return found.to[found.count - 1]!
     if (this.#phone !== OFF && count <= 15) {
       const before = at > start && (bytes[at - 1] === 0x2b || bytes[at - 1] === 0x28) ? at - 1 : at
       if (this.#take(found, phoneEnd(bytes, start, at, end), before, this.#phone)) return found.to[found.count - 1]!
     }
+    if ((this.#wants & BARE) !== 0 && endsAt(bytes, run, end)) {
+      if ((this.#wants & BARE_CARD) !== 0 && count >= CARD_DIGITS_MIN && count <= CARD_DIGITS_MAX && run - at === count && passesLuhn(bytes, at, run)) { found.add(at, run, this.#card); return run }
+      if ((this.#wants & BARE_PHONE) !== 0 && count >= BARE_DIGITS_MIN && count <= PHONE_DIGITS_MAX) { found.add(at, run, this.#phone); return run }
+    }
     return run
+  }
+  #cardAt(bytes: Uint8Array, start: number, at: number, end: number, found: Found): boolean {
+    const to = cardEnd(bytes, start, at, end)
+    if (to < 0 || isInIban(bytes, start, at, to, end)) return false
+    found.add(at, to, this.#card)
+    return true
   }
 
   #other(kind: number, bytes: Uint8Array, start: number, at: number, end: number, found: Found): number {

@@ -40,15 +40,6 @@ function codePoint(bytes: Uint8Array, at: number, end: number): number {
   return ((lead & 7) << 18) | ((bytes[at + 1]! & 63) << 12) | ((bytes[at + 2]! & 63) << 6) | (bytes[at + 3]! & 63)
 }
 
-/** End of exactly `count` digits at `at`, -1 when there are fewer. More may follow. */
-export function afterDigits(bytes: Uint8Array, at: number, end: number, count: number): number {
-  for (; count > 0; count--) {
-    if (digitAt(bytes, at, end) < 0) return -1
-    at += widthOf(bytes[at]!)
-  }
-  return at
-}
-
 /** End of a hyphen, dash or minus of any width at `at`, -1 when there is none. */
 export function afterDash(bytes: Uint8Array, at: number, end: number): number {
   if (at >= end) return -1

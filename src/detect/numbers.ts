@@ -1,17 +1,39 @@
 // Values made of digits: social security numbers, payment cards, IBANs, phone numbers. Each reads a bounded number of bytes from the
 // start of a run of digits and returns where the value ends, or -1. Callers have checked that a number may begin there.
-import { afterDash, afterDigits, afterSpace, beginsAt, digitAt, endsAt, isAlphanumeric, isLetter, widthOf } from './digits.ts'
+import { afterDash, afterSpace, beginsAt, digitAt, endsAt, isAlphanumeric, isLetter, widthOf } from './digits.ts'
 
-/** 123-45-6789, by shape alone. */
+/** 123-45-6789. By its shape, less what was never issued: no part is all zeros. */
 export function ssnEnd(bytes: Uint8Array, at: number, end: number): number {
-  let p = afterDash(bytes, afterDigits(bytes, at, end, 3), end)
-  if (p < 0) return -1
-  p = afterDigits(bytes, p, end, 2)
-  if (p < 0) return -1
-  p = afterDash(bytes, p, end)
-  if (p < 0) return -1
-  p = afterDigits(bytes, p, end, 4)
-  return p >= 0 && endsAt(bytes, p, end) ? p : -1
+  let p = at
+  for (let part = 0; part < 3; part++) {
+    let sum = 0
+    for (let count = SSN_PARTS[part]!; count > 0; count--) {
+      const digit = digitAt(bytes, p, end)
+      if (digit < 0) return -1
+      sum += digit
+      p += widthOf(bytes[p]!)
+    }
+    if (sum === 0) return -1
+    if (part < 2 && (p = afterDash(bytes, p, end)) < 0) return -1
+  }
+  return endsAt(bytes, p, end) ? p : -1
+}
+const SSN_PARTS = Uint8Array.of(3, 2, 4)
+
+/** Whether the `count` digits before `run`, nine of them, are a social security number by what stands before them: `SSN: 219099999`. */
+export function saysSsn(bytes: Uint8Array, start: number, at: number): boolean {
+  for (let p = at - 1; p >= start + 2 && p >= at - SAID_BYTES_MAX; p--) {
+    const last = bytes[p]! | 32
+    if (last === 0x6e && (bytes[p - 1]! | 32) === 0x73 && (bytes[p - 2]! | 32) === 0x73) return true
+    if (last === 0x6c && p - 5 >= start && isWord(bytes, p - 5, SOCIAL)) return true
+  }
+  return false
+}
+const SAID_BYTES_MAX = 28
+const SOCIAL = Buffer.from('social')
+function isWord(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+  for (let i = 0; i < word.length; i++) if ((bytes[at + i]! | 32) !== word[i]) return false
+  return true
 }
 
 export const CARD_DIGITS_MIN = 13
@@ -58,6 +80,23 @@ function separatorEnd(bytes: Uint8Array, at: number, end: number): number {
   const dash = afterDash(bytes, at, end)
   return dash >= 0 ? dash : at < end && bytes[at] === 0x2e ? at + 1 : -1
 }
+/** Whether [at, to), found as a card that goes on from other digits, lies in an IBAN: its groups of four often do. */
+export function isInIban(bytes: Uint8Array, start: number, at: number, to: number, end: number): boolean {
+  if (!follows(bytes, start, at)) return false
+  for (let p = at - 4; p >= start && p >= at - IBAN_BYTES_MAX; p--) {
+    if (isLetter(bytes[p]!) && isLetter(bytes[p + 1]!) && digitAt(bytes, p + 2, end) >= 0 && ibanEnd(bytes, start, p + 2, end) >= to) return true
+  }
+  return false
+}
+const IBAN_BYTES_MAX = 44
+/** Whether the ASCII digits in [at, end) pass the checksum of cards. */
+export const passesLuhn = (bytes: Uint8Array, at: number, end: number): boolean => luhnSum(bytes, at, end) % 10 === 0
+function luhnSum(bytes: Uint8Array, at: number, end: number): number {
+  let sum = 0
+  for (let p = end - 1; p >= at; p -= 2) sum += bytes[p]! - 48
+  for (let p = end - 2; p >= at; p -= 2) sum += DOUBLED[bytes[p]! - 48]!
+  return sum
+}
 /** Whether the run at `at` goes on from digits before it. */
 const follows = (bytes: Uint8Array, start: number, at: number) => at - 2 >= start && !isAlphanumeric(bytes[at - 1]!) && bytes[at - 2]! >= 48 && bytes[at - 2]! <= 57
 
@@ -72,10 +111,7 @@ const DOUBLED = Uint8Array.of(0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 /** Whether the ASCII digits in [at, end), 13 or more in one piece, are a card's. */
 export function isCard(bytes: Uint8Array, at: number, end: number): boolean {
-  let sum = 0
-  for (let p = end - 1; p >= at; p -= 2) sum += bytes[p]! - 48
-  for (let p = end - 2; p >= at; p -= 2) sum += DOUBLED[bytes[p]! - 48]!
-  return sum % 10 === 0 && isIssued(end - at, (bytes[at]! - 48) * 1000 + (bytes[at + 1]! - 48) * 100 + (bytes[at + 2]! - 48) * 10 + bytes[at + 3]! - 48)
+  return luhnSum(bytes, at, end) % 10 === 0 && isIssued(end - at, (bytes[at]! - 48) * 1000 + (bytes[at + 1]! - 48) * 100 + (bytes[at + 2]! - 48) * 10 + bytes[at + 3]! - 48)
 }
 /** Whether a card of this length may begin with these four digits: ISO/IEC 7812 ranges that the schemes publish, with the lengths they issue. */
 function isIssued(length: number, four: number): boolean {
@@ -148,6 +184,8 @@ export function phoneEnd(bytes: Uint8Array, start: number, at: number, end: numb
   const area = sizes[0] === 1 && firsts[0] === 1 ? 1 : 0
   // Area codes and exchanges of the North American plan begin with 2 to 9.
   if (part - area === 2 && sizes[area] === 3 && sizes[area + 1] === 3 && sizes[area + 2] === 4) return firsts[area]! >= 2 && firsts[area + 1]! >= 2 ? last : -1
+  // 012-34-5678 is a social security number rather.
+  if (part === 2 && sizes[0] === 3 && sizes[1] === 2 && sizes[2] === 4) return -1
   return firsts[0] === 0 && part >= 1 && part <= 4 && sizes[0]! >= 2 && sizes[0]! <= 5 && count >= 9 && count <= 11 ? last : -1
 }
 /** Up to two of space, dash, dot, slash and brackets before the next digit. */

@@ -35,7 +35,7 @@ export function privateKeyEnd(bytes: Uint8Array, at: number, end: number): numbe
   for (; p + 8 < end; p++) {
     if (bytes[p] !== 0x2d || bytes[p + 4] !== 0x2d || bytes[p + 5] !== 0x45 || bytes[p + 6] !== 0x4e || bytes[p + 7] !== 0x44) continue
     p += 8
-    while (p < end && bytes[p] !== 0x2d) p++
+    for (const label = Math.min(end, p + LABEL_BYTES_MAX); p < label && bytes[p] !== 0x2d; p++);
     while (p < end && bytes[p] === 0x2d) p++
     return p
   }

@@ -26,3 +26,21 @@ test('what is too long to hold is hidden, not passed, and what follows comes out
   assert.equal(shown.includes('secret') || shown.includes('AAAA'), false)
   assert.equal(shown.endsWith(' after'), true)
 })
+
+test('small pieces cost no more than large ones, however long what they make is held', () => {
+  const took = (first: string, piece: string, count: number) => {
+    const stream = new DetectStream(DETECTOR, () => 'hash'), bytes = Buffer.from(piece), began = process.cpuUsage()
+    stream.push(Buffer.from(first))
+    for (let i = 0; i < count; i++) stream.push(bytes)
+    stream.end()
+    const { user, system } = process.cpuUsage(began)
+    return (user + system) / 1000
+  }
+  for (const piece of ['x', '-', ' ', '1', 'a@', '\n']) {
+    for (const first of ['', '-----BEGIN PRIVATE KEY-----', '-----BEGIN PRIVATE KEY-----\n-----END ']) {
+      took(first, piece, 1_000)
+      const half = took(first, piece, 10_000), whole = took(first, piece, 20_000)
+      assert.ok(whole < Math.max(half * 4, 200), `${JSON.stringify(first + piece)}: ${half} ms, twice as many ${whole} ms`)
+    }
+  }
+})

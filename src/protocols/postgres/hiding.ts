@@ -43,8 +43,10 @@ class GrantHiding implements Hiding {
 
   field(field: { name: string; table: number; column: number; type: number; typmod: number; format: number }, _judged: Judged | null): CellMask | null {
     const column = field.table === 0 ? null : this.#masked(field.table, field.column)
-    return cellMask({ type: field.type, typmod: field.typmod, format: field.format, name: null }, column, this.#detector, this.#hash)
+    return cellMask({ type: field.type, typmod: field.typmod, format: field.format, name: null }, column, this.#detector?.inColumn(`${field.name} ${this.#nameOf(field.table, field.column)}`) ?? null, this.#hash)
   }
+  /** The column's own name, whatever it is called in this answer. */
+  #nameOf(table: number, column: number): string { return table === 0 ? '' : this.#reader.catalog?.relations.get(table)?.columns.find(({ number }) => number === column)?.name ?? '' }
   copy(format: number, formats: readonly number[], judged: Judged | null): CopyMask | null {
     const detector = this.#detector
     if (detector === null) return null

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { viewLineage } from '../src/sql/definitions.ts'
+import { effectsOf } from '../src/sql/effects.ts'
 import { Unfollowed } from '../src/sql/flow.ts'
+import { parseShort } from '../src/sql/grammar.ts'
 import type { MaskOf } from '../src/sql/mask-index.ts'
 import { maskIndex } from '../src/sql/mask-index.ts'
 import { MaskedSession } from './servers/masked.ts'
@@ -21,6 +23,22 @@ CREATE FUNCTION says(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN R
 CREATE FUNCTION twice(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * 2; END';
 CREATE FUNCTION card_of(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT card FROM public.people WHERE id = $1';
 CREATE FUNCTION holders(text) RETURNS SETOF int LANGUAGE sql STABLE AS 'SELECT id FROM public.people WHERE ssn = $1';
+CREATE FUNCTION label_of(int) RETURNS text LANGUAGE sql AS 'SELECT label FROM public.teams WHERE id = $1';
+CREATE FUNCTION nested(int) RETURNS text LANGUAGE sql STABLE BEGIN ATOMIC SELECT shout(label_of($1)); END;
+CREATE FUNCTION with_default(x text DEFAULT 'a' || 'b') RETURNS text LANGUAGE sql STABLE RETURN upper(x);
+CREATE FUNCTION by_path(who int) RETURNS text LANGUAGE sql STABLE SET search_path = public, pg_temp AS 'SELECT label FROM teams WHERE teams.id = by_path.who';
+CREATE FUNCTION shouted(people) RETURNS text LANGUAGE sql STABLE AS 'SELECT upper($1.name)';
+CREATE FUNCTION by_row(teams) RETURNS text LANGUAGE sql STABLE AS 'SELECT max(ssn) FROM public.people WHERE team = $1.id';
+CREATE FUNCTION changes() RETURNS void LANGUAGE sql AS 'DELETE FROM public.teams WHERE false';
+CREATE FUNCTION locks() RETURNS SETOF int LANGUAGE sql AS 'SELECT id FROM public.teams FOR UPDATE';
+CREATE SEQUENCE counter; CREATE FUNCTION counts_up() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('counter') $$;
+CREATE FUNCTION two_tables() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM people';
+CREATE FUNCTION in_sleep() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM (SELECT pg_sleep(0)) s';
+CREATE FUNCTION with_setting() RETURNS int LANGUAGE sql SET role = 'app' AS 'SELECT 1';
+CREATE FUNCTION other_default(x text DEFAULT says('x')) RETURNS text LANGUAGE sql AS 'SELECT $1';
+CREATE FUNCTION calls_plpgsql(int) RETURNS int LANGUAGE sql AS 'SELECT public.twice($1)';
+CREATE FUNCTION itself(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE OR REPLACE FUNCTION itself(int) RETURNS int LANGUAGE sql AS 'SELECT public.itself($1)';
+CREATE FUNCTION makes() RETURNS int LANGUAGE sql AS 'CREATE TEMP TABLE x(a int); SELECT 1';
 CREATE FUNCTION hidden_sql(q text) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN QUERY EXECUTE q; END $$;
 `
 /** The same people twice: what differs is in masked columns only, never whether it is NULL. */
@@ -103,6 +121,7 @@ for (const version of SUITE_VERSIONS) {
         await server.sql(TABLES + rowsOf(name === 'twin'), name)
         await server.sql('CREATE MATERIALIZED VIEW copied AS SELECT id, ssn AS number, ssn::text || card AS both FROM people', name)
         for (const view of ORDER) await server.sql(`CREATE VIEW ${view} ${view === 'barrier' ? 'WITH (security_barrier)' : ''} AS ${VIEWS[view]![0]}`, name)
+        await server.sql(`CREATE FUNCTION over_view(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT number FROM public.plain WHERE id = $1'`, name)
         await server.sql('GRANT USAGE ON SCHEMA hr TO app; GRANT SELECT ON ALL TABLES IN SCHEMA public, hr TO app', name)
       }
       one = await MaskedSession.open(server, 'one', 'app', masked)
@@ -183,6 +202,47 @@ for (const version of SUITE_VERSIONS) {
       assert.ok(failing.kind !== 'refused' && failing.onValues && failing.touched.includes('public.union_fails'))
       assert.equal((await session.mask('SELECT * FROM by_order')).kind, 'refused')
       await session.close()
+    })
+    test('lets functions in SQL run whose bodies only read what is not masked, and no others', async () => {
+      const effects = (text: string, functions: readonly string[] = []) => {
+        const tree = parseShort(text)
+        assert.ok(tree?.kind === 'tree', text)
+        return effectsOf(tree, one.catalog, one.context, { functions }).flatMap((reading) => reading.effects)
+      }
+      for (const text of ['SELECT shout(name), loud(name) FROM people', 'SELECT * FROM label_of(1)', 'SELECT people.shouted FROM people', 'SELECT shout($1)', 'SELECT nested(1)', 'SELECT with_default()', 'SELECT by_path(1)']) {
+        assert.ok(effects(text).every(({ access }) => access === 'read'), `${text} ${JSON.stringify(effects(text))}`)
+        if (!text.includes('$')) assert.notEqual(await same(text), undefined, text)
+      }
+      assert.deepEqual(effects('SELECT nested(1)').flatMap(({ objects, columns }) => [objects, columns]), [[], [], ['public.teams'], ['public.teams.id', 'public.teams.label']])
+      assert.deepEqual(effects('SELECT card_of(1) FROM pg_class').at(-1), { operation: 'sql.select', access: 'read', objects: ['public.people'], columns: ['public.people.card', 'public.people.id'], bounded: false })
+      for (const text of ['SELECT says(name) FROM people', 'SELECT twice(1)', `SELECT hidden_sql('x')`, 'SELECT changes()', 'SELECT locks()', 'SELECT counts_up()', 'SELECT two_tables()', 'SELECT in_sleep()', 'SELECT with_setting()', 'SELECT other_default()', 'SELECT calls_plpgsql(1)', 'SELECT itself(1)', 'SELECT makes()', 'SELECT p.says FROM people p']) {
+        assert.ok(effects(text).some(({ access, reason }) => access === 'admin' && /not known to be harmless/.test(reason ?? '')), text)
+      }
+      for (const [text, why] of [['SELECT card_of(1)', /card_of\(\) reads public\.people\.card, which is masked/], ['SELECT * FROM holders($1)', /holders\(\) reads public\.people\.ssn/], ['SELECT t.by_row FROM teams t', /by_row/], ['SELECT count(*) FROM teams WHERE over_view(id) IS NULL', /over_view/], ['PREPARE p AS SELECT card_of(1)', /card_of/]] as const) {
+        const result = await one.mask(text)
+        assert.ok(result.kind === 'refused', text)
+        assert.match(result.message, why)
+        assert.match(result.hint, /read the table itself/)
+      }
+      const listed = Object.assign(masked.bind(null), { listed: { views: [], functions: ['public.card_of(int)'] } }) as MaskOf
+      const session = await MaskedSession.open(server, 'one', 'app', listed)
+      assert.equal((await session.mask('SELECT card_of(1)')).kind, 'unchanged')
+      await session.close()
+    })
+    test('names the columns that a view leads to, so that a rule about a column holds through it', () => {
+      const columns = (text: string) => {
+        const tree = parseShort(text)
+        assert.ok(tree?.kind === 'tree', text)
+        return effectsOf(tree, one.catalog, one.context).flatMap((reading) => reading.effects.flatMap((effect) => effect.columns)).filter((column) => column.startsWith('public.people.')).toSorted()
+      }
+      assert.deepEqual(columns('SELECT number FROM plain'), ['public.people.ssn'])
+      assert.deepEqual(columns('SELECT id FROM plain'), ['public.people.id'])
+      assert.deepEqual(columns('SELECT "both" FROM nested'), ['public.people.id', 'public.people.name', 'public.people.ssn'])
+      assert.deepEqual(columns('SELECT without FROM nullness'), ['public.people.ssn'])
+      assert.deepEqual(columns('SELECT id FROM filtered'), ['public.people.id', 'public.people.ssn'])
+      assert.deepEqual(columns('SELECT n FROM over_copied'), ['public.people.ssn'])
+      assert.deepEqual(columns('SELECT c FROM by_card'), ['public.people.card', 'public.people.id'])
+      for (const text of ['SELECT * FROM plain', 'SELECT v FROM plain v', 'TABLE plain', 'SELECT row_to_json(v) FROM plain v']) assert.deepEqual(columns(text), ['public.people.id', 'public.people.name', 'public.people.ssn'], text)
     })
     test('says what is in the way and what would do', async () => {
       const refused = await one.mask('SELECT id FROM filtered')

@@ -7,6 +7,7 @@ import { columnFlow, type Flow, type Lineage, merge, Unfollowed } from './flow.t
 import { builtinOf } from './functions.ts'
 import { parseShort } from './grammar.ts'
 import { lineage, type Names } from './lineage.ts'
+import { walk } from './walk.ts'
 
 export type Followed = Lineage | Unfollowed
 interface Known { readonly views: Map<number, Followed>; readonly routines: Map<number, Followed>; readonly tables: Map<string, readonly Relation[]> }
@@ -16,11 +17,12 @@ function knownOf(catalog: Catalog): Known {
   if (known === undefined) kept.set(catalog, known = { views: new Map(), routines: new Map(), tables: new Map() })
   return known
 }
+const CIRCLE = 'it leads back to itself'
 function once(kept: Map<number, Followed>, oid: number, follow: () => Lineage): Followed {
   let found = kept.get(oid)
   if (found !== undefined) return found
   // Whoever leads back to itself on the way is not followed.
-  kept.set(oid, new Unfollowed('it leads back to itself'))
+  kept.set(oid, new Unfollowed(CIRCLE))
   try { found = follow() } catch (error) { if (!(error instanceof Unfollowed)) throw error; found = error }
   kept.set(oid, found)
   return found
@@ -44,12 +46,18 @@ export function routineLineage(catalog: Catalog, routine: Routine): Followed {
     if (routine.language !== 'sql' || routine.kind !== 'f' || routine.extension !== null) throw new Unfollowed(`it is written in ${routine.language}`)
     if ((routine.settings ?? ['']).some((setting) => !/^search_path=/i.test(setting))) throw new Unfollowed('it has settings of its own')
     const statements = bodyOf(routine.body)
+    for (const statement of statements) walk(statement, ({ kind }) => { if (kind === 'LockingClause') throw new Unfollowed('it takes locks') })
     const names = sessionNames(catalog, routine)
     if (routine.defaults !== undefined && routine.defaults !== null && routine.defaults !== '') {
       const defaults = parseShort(`SELECT ${routine.defaults}`)
       if (defaults?.kind !== 'tree' || lineage(defaults.statements[0]!.node, serverNames(catalog)).handed.length > 0) throw new Unfollowed('its defaults call functions')
     }
     const read = statements.map((node) => lineage(node, names))
+    for (const { routine: oid } of read.flatMap((one) => one.handed)) {
+      const inner = catalog.routineById.get(oid)
+      const led = inner?.language === 'sql' ? routineLineage(catalog, inner) : null
+      if (led instanceof Unfollowed && led.message === CIRCLE) throw led
+    }
     const last = read.at(-1)
     if (last === undefined) throw new Unfollowed('it has no query')
     // What it was given decides about its rows, too: the caller's flow says by what.
@@ -69,6 +77,41 @@ function bodyOf(body: string): Node[] {
 
 /** The flow of all that a routine can give. */
 export const resultOf = (found: Lineage): Flow => merge([...found.outputs.map(({ flow }) => flow), found.decides], 'computed')
+
+/** Tables and columns (`schema.table.column`) that sources lead to, through every view and function on the way. */
+export function reached(catalog: Catalog, from: Iterable<string>): { readonly relations: ReadonlySet<string>; readonly columns: ReadonlySet<string> } {
+  const relations = new Set<string>()
+  const columns = new Set<string>()
+  const seen = new Set<string>()
+  const queue = [...from]
+  const all = (flow: Flow): void => { queue.push(...flow.sources, ...flow.nulls) }
+  for (let source = queue.pop(); source !== undefined; source = queue.pop()) {
+    if (seen.has(source)) continue
+    seen.add(source)
+    if (source.startsWith('f')) {
+      const routine = catalog.routineById.get(Number(source.slice(1)))
+      const found = routine === undefined ? null : routineLineage(catalog, routine)
+      if (found === null || found instanceof Unfollowed) continue
+      for (const oid of found.reads) { const relation = catalog.relations.get(oid); if (relation !== undefined) relations.add(`${relation.schema}.${relation.name}`) }
+      queue.push(...found.touched, ...found.handed.map(({ routine: oid }) => `f${oid}`))
+      continue
+    }
+    const [oid, number] = source.split('.').map(Number)
+    const relation = catalog.relations.get(oid!)
+    if (relation === undefined) continue
+    const name = `${relation.schema}.${relation.name}`
+    relations.add(name)
+    const index = relation.columns.findIndex((column) => column.number === number)
+    if (index >= 0) columns.add(`${name}.${relation.columns[index]!.name}`)
+    if ((relation.kind !== 'v' && relation.kind !== 'm') || isSystem(relation.schema)) continue
+    const found = viewLineage(catalog, relation)
+    // What is not followed may use all that the server says.
+    if (found instanceof Unfollowed) { queue.push(...(relation.readColumns ?? []).map(([read, column]) => `${read}.${column}`)); continue }
+    if (index >= 0) all(found.outputs[index]!.flow)
+    all(found.decides)
+  }
+  return { relations, columns }
+}
 
 // ——— names ———
 

@@ -34,7 +34,7 @@ export function effectsOf(tree: Tree, catalog: Catalog, context: NameContext | n
   let made = options.made ?? NOTHING_MADE
   const within: Options = { ...options, prepared: (name) => prepared.has(name) ? prepared.get(name) ?? null : options.prepared?.(name) ?? null }
   for (const parsed of tree.statements) {
-    const reading = readStatement(parsed, { catalog, context: names, listed: listed(options.functions), made }, within)
+    const reading = readStatement(parsed, { catalog, context: names, listed: listed(options.functions), made, followed: new Set() }, within)
     readings.push(reading)
     if (reading.prepared?.action === 'prepare') prepared.set(reading.prepared.name ?? '', reading.prepared.reading)
     if (reading.prepared?.action === 'deallocate' && reading.prepared.name !== null) prepared.set(reading.prepared.name, null)
@@ -71,7 +71,7 @@ function unreadable({ node, start, length }: Parsed): StatementReading {
   return {
     node, kind: null, start, length, effects: [{ operation: 'sql.unknown', access: 'unknown', objects: 'unknown', columns: [], bounded: false, reason: 'the statement is too deeply nested to be read' }],
     resolution: { references: [], byNode: new Map(), uses: [], useOf: new Map(), written: [], ctes: new Map() }, objects: 'unknown', columns: [], catalogOnly: false, rowsMax: Infinity, answersRows: true,
-    changesCatalog: true, changesNames: true, makes: { ...NOTHING_MADE, any: true }, transaction: null, copy: null, settings: [], prepared: null, cursor: null, makesTemporary: true, discards: null, literalsMatter: true,
+    changesCatalog: true, changesNames: true, makes: { ...NOTHING_MADE, any: true }, transaction: null, copy: null, settings: [], prepared: null, cursor: null, makesTemporary: true, discards: null, literalsMatter: true, followed: new Set(),
   }
 }
 
@@ -91,10 +91,10 @@ function readingOf({ node, start, length }: Parsed, sight: Sight, options: Optio
     node, kind, start, length, effects: reader.effects, resolution,
     objects: reader.objectsOf(resolution.references), columns: reader.columnsOf(resolution.references),
     catalogOnly: read.length > 0 && resolution.references.every(({ resolved }) => resolved.kind === 'system' || resolved.kind === 'cte') && read.some(({ resolved }) => resolved.kind === 'system')
-      && reader.effects.every(({ access }) => access === 'read' || access === 'session'),
+      && (sight.followed ?? new Set()).size === 0 && reader.effects.every(({ access }) => access === 'read' || access === 'session'),
     rowsMax: facts.rowsMax, answersRows: facts.answersRows, changesCatalog: reader.changesCatalog, changesNames, makes: reader.makes,
     transaction: facts.transaction, copy: facts.copy, settings: reader.settings, prepared: facts.prepared, cursor: facts.cursor,
-    makesTemporary: reader.makesTemporary, discards: facts.discards, literalsMatter: !READS.has(kind ?? '') || literalsMatter(node),
+    makesTemporary: reader.makesTemporary, discards: facts.discards, literalsMatter: !READS.has(kind ?? '') || literalsMatter(node), followed: sight.followed ?? new Set(),
   }
 }
 const READS = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])

@@ -8,6 +8,8 @@ export interface Flow {
   readonly nulls: ReadonlySet<string>
   readonly how: How
 }
+/** `behind`: called through an operator or a type, not by name. */
+export interface Handed { readonly routine: number; readonly given: Flow; readonly behind: boolean }
 /** What one query's answer can depend on. */
 export interface Lineage {
   readonly outputs: readonly { readonly name: string; readonly flow: Flow }[]
@@ -17,7 +19,7 @@ export interface Lineage {
   /** Every column it names, though nothing may depend on it. */
   readonly touched: ReadonlySet<string>
   /** Routines that were handed something: the server's own functions are not among them. */
-  readonly handed: readonly { readonly routine: number; readonly given: Flow }[]
+  readonly handed: readonly Handed[]
 }
 /** The definition is not followed, and why: nothing is known of it. */
 export class Unfollowed extends Error {}

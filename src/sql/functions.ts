@@ -1,7 +1,9 @@
 // Whether a function, operator or type is known to be harmless: built in and not excluded, of a well-known extension, or listed by the
 // resource. Never trusts a name alone: an overload that a user made may win over the built-in one, so any such routine in sight makes it unknown.
 import type { Behind, Catalog, NameContext, Routine } from './catalog.ts'
+import { routineLineage } from './definitions.ts'
 import { exclusionOf } from './excluded.ts'
+import { Unfollowed } from './flow.ts'
 import { BUILTIN, EXTENSIONS, INFORMATION, RELATIONS, TYPES } from './functions.builtin.ts'
 
 /** null: harmless. Else what it counts as, and why. */
@@ -26,6 +28,8 @@ export interface Sight {
   /** Normalised signatures, see `listed`. */
   readonly listed: ReadonlySet<string>
   readonly made: Makes
+  /** Gets the SQL functions that are called and harmless because their bodies only read. */
+  readonly followed?: Set<number>
 }
 
 interface Versioned { readonly functions: ReadonlySet<string>; readonly information: ReadonlySet<string>; readonly types: ReadonlySet<string>; readonly relations: ReadonlySet<string> }
@@ -75,8 +79,20 @@ export const signatureOf = (routine: Routine): string => `${routine.schema}.${ro
 export function routineHarmless(routine: Routine, sight: Sight): boolean {
   if (sight.made.functions.has(routine.name)) return false
   if (routine.extension !== null && EXTENSION_NAMES.get(routine.extension)?.has(routine.name) === true) return true
-  return sight.listed.has(signatureOf(routine))
+  return sight.listed.has(signatureOf(routine)) || readsOnly(routine, sight)
 }
+
+/** A function in SQL whose body only reads, and calls nothing that is not harmless too. Nothing may be made in between that its names could come to mean. */
+function readsOnly(routine: Routine, sight: Sight): boolean {
+  const { made, catalog } = sight
+  if (made.any || made.functions.size + made.operators.size + made.types.size + made.relations.size > 0) return false
+  const found = routineLineage(catalog, routine)
+  if (found instanceof Unfollowed || !found.handed.every(({ routine: oid, behind }) => { const inner = catalog.routineById.get(oid); return inner === undefined || routineHarmless(inner, sight) || behind && sideless(inner) })) return false
+  sight.followed?.add(routine.oid)
+  return true
+}
+/** Of an extension, and without side effects by its own word. */
+const sideless = (routine: Routine): boolean => routine.extension !== null && routine.volatility !== 'v' && routine.language === 'c'
 
 const visible = (schema: string, sight: Sight): boolean => sight.context === null || sight.context.searchPath.includes(schema)
 
@@ -132,7 +148,7 @@ function behindHarmless(behind: Behind, sight: Sight): boolean {
     const routine = sight.catalog.routineById.get(oid)
     if (routine === undefined || sight.made.functions.has(routine.name)) return false
     // Operators and types of any extension: what they call without side effects by its own word. Else one `=` of PostGIS would make all of them unknown.
-    return routineHarmless(routine, sight) || (routine.extension !== null && routine.volatility !== 'v' && routine.language === 'c')
+    return routineHarmless(routine, sight) || sideless(routine)
   })
 }
 

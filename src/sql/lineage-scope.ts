@@ -14,13 +14,13 @@ export interface Entry {
   /** Columns that USING merged: seen once by a bare name, and `*` shows them in another order. */
   readonly merged?: boolean
 }
-export interface Sight { readonly entries: readonly Entry[]; readonly up: Sight | null }
+export interface Level { readonly entries: readonly Entry[]; readonly up: Level | null }
 
 const columnsOf = (entry: Entry, name: string): Flow[] => entry.columns.filter((column) => column.name === name).map(({ flow }) => flow)
 const one = (flows: readonly Flow[]): Flow => flows.length === 1 ? flows[0]! : merge(flows, flows.every((flow) => flow.how !== 'computed') ? 'kept' : 'computed')
 
 /** `a`; null: no column of that name, nor a row. */
-export function bare(sight: Sight | null, name: string): Flow | null {
+export function bare(sight: Level | null, name: string): Flow | null {
   const open: Flow[] = []
   for (let level = sight; level !== null; level = level.up) {
     const entries = level.entries.filter((entry) => entry.hidden !== true)
@@ -32,12 +32,12 @@ export function bare(sight: Sight | null, name: string): Flow | null {
   const entry = entryOf(sight, name)
   return entry === null ? null : row(entry)
 }
-export function entryOf(sight: Sight | null, name: string): Entry | null {
+export function entryOf(sight: Level | null, name: string): Entry | null {
   for (let level = sight; level !== null; level = level.up) for (const entry of level.entries) if (entry.name === name) return entry
   return null
 }
 /** `t.a`. */
-export function qualifiedColumn(sight: Sight | null, table: string, name: string): Flow | null {
+export function qualifiedColumn(sight: Level | null, table: string, name: string): Flow | null {
   const entry = entryOf(sight, table)
   if (entry === null) return null
   const found = columnsOf(entry, name)
@@ -48,7 +48,7 @@ export function qualifiedColumn(sight: Sight | null, table: string, name: string
 }
 export const row = (entry: Entry): Flow => merge([...entry.columns.map(({ flow }) => flow), ...entry.open === null ? [] : [entry.open]], 'computed')
 /** `*`, `t.*` in a list of outputs. */
-export function star(sight: Sight, table: string | null): readonly { readonly name: string; readonly flow: Flow }[] {
+export function star(sight: Level, table: string | null): readonly { readonly name: string; readonly flow: Flow }[] {
   const entries = table === null ? sight.entries.filter((entry) => entry.hidden !== true) : [entryOf(sight, table)]
   return entries.flatMap((entry) => {
     if (entry === null || entry.open !== null || (table === null && entry.merged === true)) throw new Unfollowed('the columns behind * are not known')

@@ -3,7 +3,7 @@ import type { A_Expr, ColumnRef, FuncCall, Node, TypeCast } from 'libpg-query'
 import { exclusionOf } from './excluded.ts'
 import { CLEAN, type Flow, columnFlow, keeps, merge, onlyNull, Unfollowed } from './flow.ts'
 import type { Follower } from './lineage.ts'
-import { bare, entryOf, qualifiedColumn, row, type Sight } from './lineage-scope.ts'
+import { bare, entryOf, qualifiedColumn, row, type Level } from './lineage-scope.ts'
 import { as, children, type Kind, kindOf, stringOf, stringsOf } from './walk.ts'
 
 /** Built in, on text: never fail whatever the value, and give NULL only for NULL. The others' further arguments must be constants. */
@@ -18,7 +18,7 @@ const ACTS = new Set(['nextval', 'setval', 'pg_notify', 'set_config'])
 const TEXT_TYPE = /^(text|varchar)$/
 
 /** Follows one expression; what decides about rows on the way (a set-returning function, a window's order) goes to `follower.decide`. */
-export function valueOf(node: Node, sight: Sight, follower: Follower): Flow {
+export function valueOf(node: Node, sight: Level, follower: Follower): Flow {
   const kind = kindOf(node)
   if (kind === null) { if (Object.keys(node).length === 0) return CLEAN; throw new Unfollowed('a part of it is not known to the grammar') }
   const body = (node as unknown as Record<string, object>)[kind]!
@@ -38,7 +38,7 @@ export function valueOf(node: Node, sight: Sight, follower: Follower): Flow {
   }
 }
 
-function below(kind: Kind, body: object, sight: Sight, follower: Follower): Flow[] {
+function below(kind: Kind, body: object, sight: Level, follower: Follower): Flow[] {
   const flows: Flow[] = []
   children(kind, body, (child, inner) => {
     if (inner === 'TypeName') follower.type((child as { names?: Node[] }).names)
@@ -47,7 +47,7 @@ function below(kind: Kind, body: object, sight: Sight, follower: Follower): Flow
   return flows
 }
 
-function reference(ref: ColumnRef, sight: Sight, follower: Follower): Flow {
+function reference(ref: ColumnRef, sight: Level, follower: Follower): Flow {
   const fields = ref.fields ?? []
   const whole = kindOf(fields.at(-1)) === 'A_Star'
   const path = fields.slice(0, whole ? -1 : undefined).map((field) => stringOf(field) ?? '')
@@ -62,7 +62,7 @@ function reference(ref: ColumnRef, sight: Sight, follower: Follower): Flow {
   return follower.touch(known)
 }
 
-function cast(body: TypeCast, sight: Sight, follower: Follower): Flow {
+function cast(body: TypeCast, sight: Level, follower: Follower): Flow {
   follower.type(body.typeName?.names)
   const flow = valueOf(body.arg!, sight, follower)
   const names = stringsOf(body.typeName?.names) ?? []
@@ -73,14 +73,14 @@ function cast(body: TypeCast, sight: Sight, follower: Follower): Flow {
   return merge([flow], text && plain ? 'kept' : 'computed')
 }
 
-function operation(body: A_Expr, sight: Sight, follower: Follower): Flow {
+function operation(body: A_Expr, sight: Level, follower: Follower): Flow {
   const flows = [body.lexpr, body.rexpr].filter((side) => side !== undefined).map((side) => kindOf(side) === 'List' ? merge((as('List', side)!.items ?? []).map((item) => valueOf(item, sight, follower)), 'computed') : valueOf(side, sight, follower))
   const name = stringsOf(body.name) ?? []
   follower.operator(name)
   return merge(flows, body.kind === 'AEXPR_OP' && name.length === 1 && name[0] === '||' && flows.every(keeps) ? 'kept' : 'computed')
 }
 
-function call(body: FuncCall, sight: Sight, follower: Follower): Flow {
+function call(body: FuncCall, sight: Level, follower: Follower): Flow {
   const path = stringsOf(body.funcname) ?? []
   const name = path.at(-1) ?? ''
   const args = (body.args ?? []).map((arg) => valueOf(arg, sight, follower))
@@ -107,7 +107,7 @@ function call(body: FuncCall, sight: Sight, follower: Follower): Flow {
   return merge(given, kept ? 'kept' : 'computed')
 }
 
-function subLink(link: { testexpr?: Node; subselect?: Node; operName?: Node[] }, sight: Sight, follower: Follower): Flow {
+function subLink(link: { testexpr?: Node; subselect?: Node; operName?: Node[] }, sight: Level, follower: Follower): Flow {
   follower.operator(stringsOf(link.operName) ?? ['='])
   const inner = follower.query(link.subselect!, sight)
   const tested = link.testexpr === undefined ? [] : [valueOf(link.testexpr, sight, follower)]

@@ -2,8 +2,8 @@
 // (views, bodies of functions), so it is strict: what is not followed for certain throws Unfollowed, and nothing is known of the whole.
 import type { Alias, CommonTableExpr, JoinExpr, Node, RangeFunction, RangeVar, SelectStmt } from 'libpg-query'
 import type { Relation } from './catalog.ts'
-import { CLEAN, columnFlow, type Flow, keeps, type Lineage, merge, Unfollowed } from './flow.ts'
-import { bare, type Entry, type Sight, star } from './lineage-scope.ts'
+import { CLEAN, columnFlow, type Flow, type Handed, keeps, type Lineage, merge, Unfollowed } from './flow.ts'
+import { bare, type Entry, type Level, star } from './lineage-scope.ts'
 import { valueOf } from './lineage-values.ts'
 import { outputNames } from './outputs.ts'
 import { as, kindOf, stringOf, stringsOf } from './walk.ts'
@@ -21,7 +21,7 @@ export interface Names {
   parameter(path: readonly string[]): Flow | null
 }
 export interface Follower extends Pick<Names, 'routines' | 'parameter' | 'builtIn'> {
-  query(node: Node, up: Sight | null): Lineage
+  query(node: Node, up: Level | null): Lineage
   decide(flow: Flow): void
   touch(flow: Flow): Flow
   hand(routine: number, given: Flow): void
@@ -43,7 +43,7 @@ class Query implements Follower {
   #decides: Flow[] = []
   readonly #reads = new Set<number>()
   readonly #touched = new Set<string>()
-  readonly #handed: { routine: number; given: Flow }[] = []
+  readonly #handed: Handed[] = []
 
   constructor(names: Names, ctes: Cte | null, deep: number) { this.#names = names; this.#ctes = ctes; this.#deep = deep }
 
@@ -52,12 +52,13 @@ class Query implements Follower {
   parameter(path: readonly string[]): Flow | null { return this.#names.parameter(path) }
   decide(flow: Flow): void { this.#decides.push(flow) }
   touch(flow: Flow): Flow { for (const source of [...flow.sources, ...flow.nulls]) this.#touched.add(source); return flow }
-  hand(routine: number, given: Flow): void { this.#handed.push({ routine, given }) }
+  hand(routine: number, given: Flow): void { this.#handed.push({ routine, given, behind: false }) }
+  #behind(routine: number): void { this.#handed.push({ routine, given: EVERYTHING, behind: true }) }
   /** Routines behind operators and types are not followed with their arguments: whatever they are, they are handed something. */
-  operator(path: readonly string[]): void { for (const routine of this.#names.behindOperator(path)) this.hand(routine, EVERYTHING) }
-  type(names: readonly Node[] | undefined): void { for (const routine of this.#names.behindType(stringsOf(names) ?? [])) this.hand(routine, EVERYTHING) }
+  operator(path: readonly string[]): void { for (const routine of this.#names.behindOperator(path)) this.#behind(routine) }
+  type(names: readonly Node[] | undefined): void { for (const routine of this.#names.behindType(stringsOf(names) ?? [])) this.#behind(routine) }
 
-  query(node: Node, up: Sight | null, ctes: Cte | null = this.#ctes): Lineage {
+  query(node: Node, up: Level | null, ctes: Cte | null = this.#ctes): Lineage {
     if (this.#deep >= DEEP_MAX) throw new Unfollowed('it is nested too deep')
     const inner = new Query(this.#names, ctes, this.#deep + 1).read(node, up)
     for (const oid of inner.reads) this.#reads.add(oid)
@@ -66,14 +67,14 @@ class Query implements Follower {
     return inner
   }
 
-  read(node: Node, up: Sight | null): Lineage {
+  read(node: Node, up: Level | null): Lineage {
     const select = as('SelectStmt', node)
     if (select === null || select.intoClause !== undefined) throw new Unfollowed('it is not only a query')
     const outputs = this.#select(select, up)
     return { outputs, decides: merge(this.#decides, 'computed'), reads: this.#reads, touched: this.#touched, handed: this.#handed }
   }
 
-  #select(select: SelectStmt, up: Sight | null): Outputs {
+  #select(select: SelectStmt, up: Level | null): Outputs {
     const ctes = this.#with(select, up)
     if (ctes !== this.#ctes) {
       const { withClause: _, ...rest } = select
@@ -82,7 +83,7 @@ class Query implements Follower {
       return inner.outputs
     }
     if (select.larg !== undefined && select.rarg !== undefined) return this.#both(select, up)
-    const sight: { entries: Entry[]; up: Sight | null } = { entries: [], up }
+    const sight: { entries: Entry[]; up: Level | null } = { entries: [], up }
     for (const item of select.fromClause ?? []) sight.entries.push(...this.#item(item, sight))
     const outputs = select.valuesLists === undefined ? this.#targets(select.targetList ?? [], sight) : this.#values(select.valuesLists, sight)
     const named = (node: Node): Flow => this.#named(node, outputs, sight)
@@ -94,7 +95,7 @@ class Query implements Follower {
     return outputs
   }
 
-  #both(select: SelectStmt, up: Sight | null): Outputs {
+  #both(select: SelectStmt, up: Level | null): Outputs {
     const [left, right] = [this.query({ SelectStmt: select.larg } as Node, up), this.query({ SelectStmt: select.rarg } as Node, up)]
     this.decide(left.decides); this.decide(right.decides)
     if (left.outputs.length !== right.outputs.length) throw new Unfollowed('the arms of a set operation differ')
@@ -102,13 +103,13 @@ class Query implements Follower {
     // Both arms are computed whole, so what could fail in one is a row's doing; and what is compared decides which rows stay.
     const every = select.op !== 'SETOP_UNION' || select.all !== true
     for (const { flow } of [...left.outputs, ...right.outputs]) if (every || !keeps(flow)) this.decide(flow)
-    const sight: Sight = { entries: [], up }
+    const sight: Level = { entries: [], up }
     for (const one of select.sortClause ?? []) this.decide(this.#sorted(one, (node) => this.#named(node, outputs, sight)))
     for (const one of [select.limitCount, select.limitOffset]) if (one !== undefined) this.decide(valueOf(one, sight, this))
     return outputs
   }
 
-  #targets(list: readonly Node[], sight: Sight): Outputs {
+  #targets(list: readonly Node[], sight: Level): Outputs {
     return list.flatMap((node) => {
       const target = as('ResTarget', node)
       if (target?.val === undefined) throw new Unfollowed('an output is not known')
@@ -124,13 +125,13 @@ class Query implements Follower {
     })
   }
 
-  #values(rows: readonly Node[], sight: Sight): Outputs {
+  #values(rows: readonly Node[], sight: Level): Outputs {
     const read = rows.map((one) => (as('List', one)?.items ?? []).map((value) => valueOf(value, sight, this)))
     return (read[0] ?? []).map((_, index) => joined(`column${index + 1}`, read.map((one) => one[index] ?? CLEAN)))
   }
 
   /** In GROUP BY, ORDER BY and DISTINCT ON: an output by number or name, else an expression. A name that may be either is both. */
-  #named(node: Node, outputs: Outputs, sight: Sight): Flow {
+  #named(node: Node, outputs: Outputs, sight: Level): Flow {
     const number = as('A_Const', node)?.ival
     if (number !== undefined) return outputs[(number.ival ?? 0) - 1]?.flow ?? fail('an output is named by a number that it has not')
     const fields = as('ColumnRef', node)?.fields
@@ -149,7 +150,7 @@ class Query implements Follower {
 
   // ——— WITH ———
 
-  #with(select: SelectStmt, up: Sight | null): Cte | null {
+  #with(select: SelectStmt, up: Level | null): Cte | null {
     let ctes = this.#ctes
     const later = (select.withClause?.ctes ?? []).slice(1).map((node) => as('CommonTableExpr', node)?.ctename ?? '')
     for (const node of select.withClause?.ctes ?? []) {
@@ -165,7 +166,7 @@ class Query implements Follower {
     }
     return ctes
   }
-  #cte(cte: CommonTableExpr, up: Sight | null, before: Cte | null, recursive: boolean): Cte {
+  #cte(cte: CommonTableExpr, up: Level | null, before: Cte | null, recursive: boolean): Cte {
     const name = cte.ctename ?? ''
     const made: Cte = { name, entry: { name, columns: [], open: null }, decides: CLEAN, up: before }
     const settle = (inner: Lineage): void => {
@@ -183,7 +184,7 @@ class Query implements Follower {
 
   // ——— FROM ———
 
-  #item(node: Node, level: Sight): Entry[] {
+  #item(node: Node, level: Level): Entry[] {
     const kind = kindOf(node)
     switch (kind) {
       case 'RangeVar': return [this.#range(as(kind, node)!)]
@@ -228,10 +229,10 @@ class Query implements Follower {
     return { name: alias, columns: renamed(columns, columnNames(node.alias)), open: null }
   }
 
-  #join(join: JoinExpr, level: Sight): Entry[] {
+  #join(join: JoinExpr, level: Level): Entry[] {
     const left = this.#item(join.larg!, level)
     const right = this.#item(join.rarg!, { entries: [...level.entries, ...left], up: level.up })
-    const inside: Sight = { entries: [...left, ...right], up: level.up }
+    const inside: Level = { entries: [...left, ...right], up: level.up }
     if (join.isNatural === true) throw new Unfollowed('NATURAL JOIN is not followed')
     const using = stringsOf(join.usingClause) ?? []
     for (const name of using) this.decide(this.touch(bare({ entries: inside.entries, up: null }, name) ?? fail(`${name} is not known here`)))
@@ -247,7 +248,7 @@ class Query implements Follower {
     return [{ name: join.alias.aliasname ?? null, columns: renamed([...shared, ...others], columnNames(join.alias)), open: null }]
   }
 
-  #function(body: RangeFunction, level: Sight): Entry {
+  #function(body: RangeFunction, level: Level): Entry {
     const flows: Flow[] = []
     let called: string | null = null
     for (const item of body.functions ?? []) {

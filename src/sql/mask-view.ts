@@ -39,7 +39,7 @@ export function viewMask(view: Relation, spread: Spread): ViewMask {
   const handed = handedOn(found, spread)
   if (handed !== null) return { blocked: `${label(view)} hands masked values to function ${handed}, which is not followed` }
   // Routines behind casts and the like, which a text does not name.
-  const unnamed = (view.calls ?? []).find((oid) => catalog.routineById.has(oid) && !trusted(oid, spread) && !found.handed.some(({ routine }) => routine === oid))
+  const unnamed = (view.calls ?? []).find((oid) => catalog.routineById.has(oid) && !trusted(oid, spread, true) && !found.handed.some(({ routine }) => routine === oid))
   if (unnamed !== undefined && readsMasked(view, spread)) return { blocked: `${label(view)} uses function ${catalog.routineById.get(unnamed)!.name}, which is not followed` }
   const hidden = new Map<string, Hidden>()
   found.outputs.forEach(({ flow }, index) => {
@@ -92,16 +92,16 @@ export function routineTaint(oid: number, spread: Spread): Taint | null {
 }
 /** A routine that is given masked values and is not known to keep them to its result. */
 export function handedOn(found: Lineage, spread: Spread): string | null {
-  for (const { routine, given } of found.handed) {
-    if ((given.sources.has('*') || taintsOf(given, spread).length > 0) && !trusted(routine, spread)) return spread.catalog.routineById.get(routine)?.name ?? String(routine)
+  for (const { routine, given, behind } of found.handed) {
+    if ((given.sources.has('*') || taintsOf(given, spread).length > 0) && !trusted(routine, spread, behind)) return spread.catalog.routineById.get(routine)?.name ?? String(routine)
   }
   return null
 }
 /** Listed, of a well-known extension, or in SQL that hands what it is given to nobody else. */
-export function trusted(oid: number, spread: Spread): boolean {
+export function trusted(oid: number, spread: Spread, behind: boolean): boolean {
   const routine = spread.catalog.routineById.get(oid)
   if (routine === undefined || spread.harmless(oid)) return true
-  if (routine.extension !== null) return EXTENSION_NAMES.get(routine.extension)?.has(routine.name) === true || (routine.language === 'c' && routine.volatility !== 'v')
+  if (routine.extension !== null) return EXTENSION_NAMES.get(routine.extension)?.has(routine.name) === true || (behind && routine.language === 'c' && routine.volatility !== 'v')
   const found = routineLineage(spread.catalog, routine)
-  return !(found instanceof Unfollowed) && routine.volatility !== 'v' && found.handed.every((one) => trusted(one.routine, spread))
+  return !(found instanceof Unfollowed) && routine.volatility !== 'v' && found.handed.every((one) => trusted(one.routine, spread, one.behind))
 }

@@ -10,6 +10,7 @@ import { label, maskIndex, type MaskIndex, type MaskOf } from './mask-index.ts'
 import { type ShownOrigin, shownOrigins } from './mask-origin.ts'
 import { copyTable, maskReads } from './mask-read.ts'
 import { type Expected, type HiddenUse, type Lookup, maskedOf, Names, type Ranged, Refusal, type StoredParameter, type WireMask, type Work } from './mask-work.ts'
+import { routineTaint } from './mask-view.ts'
 import { maskWrite } from './mask-write.ts'
 import { resolve } from './resolve.ts'
 import { type Edit, Splice, Unplaced } from './splice.ts'
@@ -25,6 +26,8 @@ export interface MaskInput {
   readonly masked: MaskOf
   /** Why the text calls something that is not known to be harmless (a function, an operator, CALL), or null. */
   readonly unknownCall: string | null
+  /** SQL functions it calls whose bodies only read. */
+  readonly followed?: Iterable<number>
 }
 interface Common {
   /** Masked relations that the text reads or whose rows it may move: with kind unchanged, or with look-ups, its errors and notices may carry values. */
@@ -63,6 +66,14 @@ export function maskAtRead(input: MaskInput): MaskResult {
 }
 const refused = (message: string, hint: string): MaskResult => ({ kind: 'refused', rule: 'mask', message, hint })
 
+/** A function works on values, inside: what it gives is not hidden from outside. */
+function checkCalled({ spread }: MaskIndex, oid: number): void {
+  const { schema, name } = spread.catalog.routineById.get(oid)!
+  const taint = routineTaint(oid, spread)
+  if (taint !== null) throw new Refusal(taint.rule.rule, `function ${schema}.${name}() reads ${taint.column}, which is masked`, 'read the table itself: its masked columns are hidden, the others are not')
+  if (spread.suspects.has(oid)) throw new Refusal('mask', `function ${schema}.${name}() leads to masked data`, 'read the tables themselves')
+}
+
 interface Pass {
   readonly input: MaskInput
   readonly index: MaskIndex
@@ -79,6 +90,7 @@ interface Pass {
 
 function maskText(input: MaskInput, index: MaskIndex): MaskResult {
   if (input.unknownCall !== null) return refused(`${input.unknownCall}, and this resource has masked columns`, 'use functions that are known to be harmless, or have it listed under `functions`')
+  for (const oid of input.followed ?? []) checkCalled(index, oid)
   let splice: Splice | null = null
   const pass: Pass = {
     input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), filters: new Set(), origins: [],

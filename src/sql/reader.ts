@@ -2,6 +2,7 @@
 // is; this walks, so that nothing inside is passed over: nested statements, functions, operators, casts, attribute notation, relations.
 import type { FuncCall, Node, RangeVar, SelectStmt } from 'libpg-query'
 import type { Catalog, NameContext } from './catalog.ts'
+import { reached } from './definitions.ts'
 import { exclusionOf, sensitivityOf } from './excluded.ts'
 import { builtinOf, judgeFunction, judgeOperator, judgeType, routineNamed } from './functions.ts'
 import type { Doubt, Makes, Sight } from './functions.ts'
@@ -134,8 +135,17 @@ export class Reader {
     }
     return [...names]
   }
+  /** Columns named, and those that views lead to: whoever may not name a column may not read it through a view. */
   columnsOf(references: readonly Reference[]): string[] {
-    return references.flatMap((reference) => { const name = qualified(reference.resolved); return name === null ? [] : [...reference.columns].map((column) => `${name}.${column}`) })
+    return references.flatMap((reference) => {
+      const name = qualified(reference.resolved)
+      if (name === null) return []
+      const named = [...reference.columns].map((column) => `${name}.${column}`)
+      const view = reference.resolved.kind === 'relation' ? reference.resolved.relation : null
+      if (view === null || (view.kind !== 'v' && view.kind !== 'm')) return named
+      const numbers = view.columns.filter((column) => reference.whole || reference.columns.has(column.name)).map(({ number }) => number)
+      return [...new Set([...named, ...reached(this.catalog, [...numbers, 0].map((number) => `${view.oid}.${number}`)).columns])]
+    })
   }
 
   setting(name: string, value: string | null | undefined, local: boolean): void {
@@ -242,6 +252,8 @@ export class Reader {
       this.add({ operation: 'sql.select', access: 'read', objects: this.objectsOf(all), columns: this.columnsOf(all) })
     }
     for (const reference of this.resolution.references) this.#system(reference)
+    const called = reached(this.catalog, [...this.sight.followed ?? []].map((oid) => `f${oid}`))
+    if (called.relations.size > 0) this.add({ operation: 'sql.select', access: 'read', objects: [...called.relations], columns: [...called.columns].toSorted() })
   }
 
   #system({ resolved, role, columns, whole }: Reference): void {

@@ -54,4 +54,6 @@ export interface StatementReading {
   readonly discards: 'all' | 'plans' | 'sequences' | 'temp' | null
   /** A reading of the same shape with other literals may differ. */
   readonly literalsMatter: boolean
+  /** SQL functions it calls whose bodies only read: what they show of masked columns is for the masks to say. */
+  readonly followed: ReadonlySet<number>
 }

@@ -1,6 +1,7 @@
 // A session that sends what the masks make of a text, and nothing else: for tests of masks without the gateway around them.
 import type pg from 'pg'
 import type { Catalog, NameContext } from '../../src/sql/catalog.ts'
+import { effectsOf } from '../../src/sql/effects.ts'
 import { parse, ready } from '../../src/sql/grammar.ts'
 import { maskAtRead, type MaskResult } from '../../src/sql/mask.ts'
 import type { MaskOf } from '../../src/sql/mask-index.ts'
@@ -26,7 +27,8 @@ export class MaskedSession {
   async mask(text: string, unknownCall: string | null = null): Promise<MaskResult> {
     const tree = await parse(text)
     if (tree.kind !== 'tree') return { kind: 'refused', rule: 'syntax', message: tree.kind === 'syntax' ? tree.message : tree.reason, hint: '' }
-    return maskAtRead({ text, tree, catalog: this.catalog, context: this.context, masked: this.#masked, unknownCall })
+    const followed = effectsOf(tree, this.catalog, this.context, { functions: this.#masked.listed?.functions ?? [] }).flatMap((reading) => [...reading.followed])
+    return maskAtRead({ text, tree, catalog: this.catalog, context: this.context, masked: this.#masked, unknownCall, followed })
   }
   /** Runs what the masks make of it; nothing when they refuse. */
   async run(text: string, values?: unknown[]): Promise<MaskedRun> {

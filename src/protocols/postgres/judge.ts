@@ -86,7 +86,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
     return { ...made, lasting: false }
   }
   const runs = used.filter((one) => one !== null && one !== 'changed')
-  const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings) })
+  const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings), followed: readings.flatMap((reading) => [...reading.followed]) })
   const setting = readings.length > 0 && readings.every((r) => SETTING.has(r.kind ?? ''))
   const effects: readonly Effect[] = readings.length === 0 ? NOTHING_ASKED : readings.flatMap((r) => r.effects)
   const sent = masked.kind === 'rewritten' ? masked.text : text

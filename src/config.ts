@@ -14,7 +14,7 @@ import { nearest } from './core/operations.ts'
 import type { PolicyRules } from './core/policy-rules.ts'
 import { readPolicies } from './core/policy-rules.ts'
 import type { Resource, SecretSource } from './core/resource.ts'
-import { parseResource, placed, readResources } from './core/resource-rules.ts'
+import { placed, readResources } from './core/resource-rules.ts'
 import { parseAddress } from './core/units.ts'
 
 export type Listener = (typeof LISTENERS)[number]
@@ -251,19 +251,6 @@ function findingsOf({ identity, resources, policies, source }: Parts, filterMist
   })
 }
 
-/** A resource registered through the API, as the store holds it. */
-export interface StoredResource { readonly name: string; readonly body: unknown }
-/** The file's config and what the store declares beside it. The file wins over a name of its own; what can't be read is left out and named. */
-export function withStored(config: Config, stored: readonly StoredResource[]): { readonly config: Config; readonly leftOut: readonly string[] } {
-  const leftOut: string[] = []
-  const resources = [...config.resources]
-  for (const { name, body } of stored) {
-    if (resources.some(resource => resource.name === name)) { leftOut.push(`${name}: the file declares a resource of this name`); continue }
-    try { resources.push(parseResource({ ...(body as object), name }, { origin: 'store', folder: config.folder })) } catch (error) { leftOut.push(`${name}: ${error instanceof Error ? error.message : 'not readable'}`) }
-  }
-  return { config: deepFreeze({ ...config, resources }), leftOut }
-}
-
 /** Findings about a whole config, as `sluice policy check` lists them (errors never get this far). */
 export const checkConfig = (config: Config): readonly Finding[] => config.warnings
 export { checkPolicies }
@@ -330,20 +317,24 @@ function storeOf(read: GatewayRead['store'], folder: string): StoreConfig {
   return typeof read === 'string' ? { kind: 'postgres', url: new Sensitive(read) } : { kind: 'postgres-secret', url: placed(read.url, folder) }
 }
 
+export function issuerConfig(issuer: IdentityRead['issuers'][number], folder: string): IssuerConfig {
+  return {
+    name: issuer.name,
+    issuer: issuer.issuer,
+    audience: issuer.audience,
+    subject: issuer.subject,
+    groups: issuer.groups,
+    agent: issuer.agent ?? null,
+    onBehalf: issuer.on_behalf ?? null,
+    clientId: issuer.client_id ?? null,
+    clientSecret: placed(issuer.client_secret ?? { kind: 'none' }, folder),
+    scopes: issuer.scopes,
+  }
+}
+
 function identityOf(read: IdentityRead, folder: string): IdentityConfig {
   return {
-    issuers: read.issuers.map(issuer => ({
-      name: issuer.name,
-      issuer: issuer.issuer,
-      audience: issuer.audience,
-      subject: issuer.subject,
-      groups: issuer.groups,
-      agent: issuer.agent ?? null,
-      onBehalf: issuer.on_behalf ?? null,
-      clientId: issuer.client_id ?? null,
-      clientSecret: placed(issuer.client_secret ?? { kind: 'none' }, folder),
-      scopes: issuer.scopes,
-    })),
+    issuers: read.issuers.map(issuer => issuerConfig(issuer, folder)),
     people: read.people.map(person => ({
       subject: person.subject,
       issuer: person.issuer ?? read.issuers[0]?.name ?? '',
@@ -363,7 +354,7 @@ function inOrder(mistakes: readonly ConfigInvalid[]): ConfigInvalid[] {
   })
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value)
     for (const item of Object.values(value)) deepFreeze(item)

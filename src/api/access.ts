@@ -81,6 +81,8 @@ async function callerOf(ports: ApiPorts, c: ApiContext): Promise<Caller> {
   if (header === undefined && cookie === undefined) throw new NotAuthenticated('sign in first')
   const caller = header === undefined ? await byCookie(ports, cookie!) : await byBearer(ports, c, header)
   if (caller.identity.expiresAtMs <= ports.store.clock.nowMs()) throw new NotAuthenticated('the credential has expired: sign in again')
+  const { issuerNames } = ports.facts()
+  if (issuerNames !== undefined && !issuerNames.includes(caller.identity.issuer)) throw new NotAuthenticated('the issuer of this credential is not configured any more: sign in again')
   if (await ports.store.revocations.covering(caller.identity)) throw new NotAuthenticated('the credential was revoked')
   if (caller.boundTo === null) await ports.store.people.saw(caller.proved)
   return caller

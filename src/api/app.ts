@@ -8,6 +8,7 @@ import { audit } from './audit.ts'
 import { answerError } from './errors.ts'
 import { gateway } from './gateway.ts'
 import { identity } from './identity.ts'
+import { issuers } from './issuers.ts'
 import { login } from './login.ts'
 import { operation } from './operation.ts'
 import { page } from './page.ts'
@@ -74,7 +75,7 @@ export function makeApi(ports: ApiPorts, options: ApiOptions = {}): Api {
   )
 
   const api: Api = { app, ports, accesses: new Map() }
-  for (const noun of [gateway, whoami, resources, tokens, reviews, sessions, policies, audit, secrets, identity, operation, page]) noun(api)
+  for (const noun of [gateway, whoami, resources, tokens, reviews, sessions, policies, issuers, audit, secrets, identity, operation, page]) noun(api)
   login(api, options.cookieKey ?? newSealKey())
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description: 'a token of a configured issuer' })
   api.accesses.set('GET /api/openapi.json', 'anyone')

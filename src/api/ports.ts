@@ -1,10 +1,14 @@
 // All that the API needs from the rest of Sluice. It runs in a process of its own: these are answered over the bus by the
 // supervisor, or from the store. Nothing here gives out a credential.
 import type { Identity } from '../core/identity.ts'
+import type { Finding } from '../core/check.ts'
+import type { PolicyRules } from '../core/policy-rules.ts'
+import type { ReviewPort } from '../core/ports.ts'
+import type { ReviewRequest } from '../core/review.ts'
 import type { Resource } from '../core/resource.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
 import type { Store } from '../store/store.ts'
-import type { Grant, LiveSession, PolicyView, RecordEvent, Verification } from './schema.ts'
+import type { Grant, IssuerView, LiveSession, PolicyView, RecordEvent, Verification } from './schema.ts'
 
 export interface Members { readonly groups: readonly string[]; readonly users: readonly string[] }
 export interface WebIssuer {
@@ -21,6 +25,8 @@ export interface ApiFacts {
   /** `https://host:port` as people reach it; null: as the request says. */
   readonly publicUrl: string | null
   readonly issuers: readonly WebIssuer[]
+  /** What the file declares, read-only here. */
+  readonly inFile?: { readonly policies: readonly string[]; readonly issuers: readonly string[] }
   /** Names of all issuers, those without a sign-in here too; absent: not checked. */
   readonly issuerNames?: readonly string[]
   readonly admins: Members
@@ -68,6 +74,13 @@ export interface ApiPorts {
   grants(identity: Identity): Promise<readonly Grant[]>
   /** Throws ConfigInvalid for a body in the shape of sluice.yaml that would not load. */
   checkResource(name: string, body: unknown): Promise<void>
+  /** Throws ConfigErrors for a body that can't be read; findings of level error keep it out as well. */
+  checkPolicy(name: string, body: unknown): Promise<{ readonly policy: PolicyRules; readonly findings: readonly Finding[] }>
+  issuers(): readonly IssuerView[]
+  /** Throws ConfigErrors for a body that would not load. */
+  checkIssuer(name: string, body: unknown): Promise<void>
+  /** Uses an approval given earlier for the same binding, or files a request and gives its address. */
+  redeem(request: ReviewRequest): ReturnType<ReviewPort['redeem']>
   /** Dials, logs in and leaves; the text is for an admin and holds no credential. */
   testResource(name: string): Promise<{ readonly ok: boolean; readonly message: string }>
   /** By the process that has the key. */

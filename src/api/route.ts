@@ -3,7 +3,7 @@ import { timeout } from 'hono/timeout'
 import { createRoute, type OpenAPIHono, type RouteConfig, type RouteHandler, type z } from '@hono/zod-openapi'
 import { type Access, type ApiEnvironment, requires } from './access.ts'
 import type { ApiPorts } from './ports.ts'
-import { errorSchema } from './schema.ts'
+import { changeSchema, errorSchema } from './schema.ts'
 
 export interface Api {
   readonly app: OpenAPIHono<ApiEnvironment>
@@ -34,6 +34,12 @@ export function route<R extends RouteConfig & { getRoutingPath(): string }>(api:
 /** A route that answers JSON. */
 export function json<const S extends Shape, R extends z.ZodType>(shape: S, answer: R) {
   return createRoute({ ...shape, responses: { 200: { description: shape.summary, content: { 'application/json': { schema: answer } } }, ...FAILURES } })
+}
+
+/** A route whose change may have to wait for a second admin. */
+export function changing<const S extends Shape, R extends z.ZodType>(shape: S, answer: R) {
+  const waits = { description: 'nothing has changed yet: a second admin must agree', content: { 'application/json': { schema: changeSchema } } }
+  return createRoute({ ...shape, responses: { 200: { description: shape.summary, content: { 'application/json': { schema: answer } } }, 202: waits, ...FAILURES } })
 }
 
 /** A route that answers something else: text, a stream, a page. */

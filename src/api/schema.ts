@@ -84,7 +84,7 @@ export const reviewSchema = z
   .object({
     id: z.string(),
     state: z.enum(REVIEW_STATES),
-    kind: z.enum(['statement', 'answer']),
+    kind: z.enum(['statement', 'answer', 'change']),
     wait: z.enum(['hold', 'refuse']),
     requester: z.string(),
     onBehalfOf: z.string().nullable(),
@@ -193,6 +193,38 @@ export type RecordEvent = z.infer<typeof recordEventSchema>
 export const policySchema = z.object({ name: z.string(), mode: z.string(), origin: z.enum(['file', 'store']), body: z.unknown() }).openapi('Policy')
 export type PolicyView = z.infer<typeof policySchema>
 export const policiesSchema = z.object({ version: z.string(), policies: z.array(policySchema) }).openapi('Policies')
+export const policyInput = z
+  .strictObject({
+    body: z.record(z.string(), z.unknown()).openapi({ description: 'as under `policies` in sluice.yaml, without its name' }),
+    version: z.number().int().min(0).openapi({ description: 'the version replaced; 0 for a new one' }),
+  })
+  .openapi('PolicyInput')
+export const storedPolicySchema = storedObjectSchema.extend({ warnings: z.array(z.string()) }).openapi('StoredPolicy')
+export const issuerInput = z
+  .strictObject({
+    body: z.record(z.string(), z.unknown()).openapi({ description: 'as under `identity.issuers` in sluice.yaml, without its name' }),
+    version: z.number().int().min(0).openapi({ description: 'the version replaced; 0 for a new one' }),
+  })
+  .openapi('IssuerInput')
+export const issuerViewSchema = z
+  .object({
+    name: z.string(),
+    issuer: z.string(),
+    audience: z.array(z.string()),
+    subject: z.string(),
+    groups: z.string(),
+    agent: z.string().nullable(),
+    onBehalf: z.string().nullable(),
+    clientId: z.string().nullable(),
+    scopes: z.array(z.string()),
+    origin: z.enum(['file', 'store']),
+  })
+  .openapi('Issuer')
+export type IssuerView = z.infer<typeof issuerViewSchema>
+/** 202: nothing has changed yet. */
+export const changeSchema = z
+  .object({ review: z.string(), url: z.string(), why: z.string().openapi({ description: 'why a second admin must agree; then send the same again' }) })
+  .openapi('ChangeWaits')
 export const policyCheckInput = z.strictObject({ text: z.string().max(1_048_576) }).openapi('PolicyText')
 export const policyCheckSchema = z.object({ ok: z.boolean(), errors: z.array(z.string()) }).openapi('PolicyCheck')
 export const explainInput = z

@@ -81,7 +81,7 @@ export const gatewaySchema = z.strictObject({
     .prefault({}),
 })
 
-const issuer = z.strictObject({
+export const issuerSchema = z.strictObject({
   name: name.refine(value => value !== 'sluice', "`sluice` is the gateway's own"),
   issuer: url,
   audience: z.union([text.transform(one => [one]), z.array(text).min(1).max(20)]),
@@ -97,7 +97,7 @@ const issuer = z.strictObject({
 })
 const key = z.strictObject({ file: path })
 export const identitySchema = z.strictObject({
-  issuers: z.array(issuer).max(100).default([]),
+  issuers: z.array(issuerSchema).max(100).default([]),
   saml: z.array(z.record(z.string(), z.unknown())).max(100).default([]),
   people: z
     .array(z.strictObject({ subject: text, issuer: text.optional(), groups: z.array(text).max(1_000).default([]), keys: z.array(key).max(100).default([]) }))

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import type { Identity } from './identity.ts'
 import { CompiledGrant } from './grant.ts'
 import type { GrantSettings } from './grant.ts'
+import { canonical } from './loosening.ts'
 import { matchesScope, matchesWho } from './match.ts'
 import { classOf } from './operations.ts'
 import type { ClassOf } from './operations.ts'
@@ -44,14 +45,3 @@ export const isAbout = (policy: PolicyRules, identity: Identity, resource: Resou
 
 /** SHA-256 over the canonical JSON of the policies: the same rules, wherever they stand, have the same version. */
 export const policiesVersion = (policies: readonly PolicyRules[]) => createHash('sha256').update(canonical(policies)).digest('hex')
-
-/** JSON with sorted keys, without the places in the file. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (key, item: unknown) =>
-    key === 'at'
-      ? undefined
-      : typeof item === 'object' && item !== null && !Array.isArray(item)
-        ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-        : item,
-  )
-}

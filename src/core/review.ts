@@ -16,7 +16,8 @@ export interface ReviewRequest {
   /** Complete text with hidden values as in the Record. */
   readonly text: string
   readonly parameters: readonly string[]
-  readonly kind: 'statement' | 'answer'
+  /** `change`: of what Sluice itself enforces, by an admin. */
+  readonly kind: 'statement' | 'answer' | 'change'
   /** SHA-256 (hex) over exact bytes with parameters, resource, database, identity, session state (role, search_path), policy version. */
   readonly binding: string
   readonly terms: ReviewTerms

@@ -23,7 +23,7 @@ const EXPIRY_GRACE_MS = 25_000
 const TICK_MS = 1_000
 
 export type WorkerBus = Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>
-interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its credential proved it. */ readonly identity: Identity; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
+interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its credential proved it. */ readonly identity: Identity; readonly kind: Authenticated['kind']; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
 
 export interface DoorParts {
   readonly number: number
@@ -84,6 +84,7 @@ export class Door implements Gate {
     // Proved by the credential; groups that the configuration gives are looked up anew whenever it changes.
     const proved = found.identity
     const identity = withDeclared(proved, this.#config.identity.people)
+    if (whyNotBelieved(this.#config, proved, found.kind) !== null) throw new NotAuthenticated('the issuer of this credential is not configured any more: sign in again')
     if (this.#isRevoked(identity)) throw new NotAuthenticated('the credential was revoked: sign in again, or ask an admin')
     const resource = this.#config.resources.find((r) => r.name === login.resource)
     const grant = resource === undefined ? null : this.#policies.grant(identity, resource)
@@ -106,7 +107,7 @@ export class Door implements Gate {
       record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
       await record.durable('disk')
     } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
-    const entry: Open = { session, resource, identity: proved, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
+    const entry: Open = { session, resource, identity: proved, kind: found.kind, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
     this.#open.set(id, entry)
     return {
       session, resource, database, keyedHash: this.#p.ports.keyedHash,
@@ -173,6 +174,8 @@ export class Door implements Gate {
     this.#config = config
     this.#policies = policies
     for (const entry of this.#open.values()) {
+      const gone = whyNotBelieved(config, entry.identity, entry.kind)
+      if (gone !== null) { entry.session.end(gone); continue }
       const resource = config.resources.find((r) => r.name === entry.resource.name)
       if (resource === undefined) { entry.session.end('its resource is gone'); continue }
       const grant = policies.grant(withDeclared(entry.identity, config.identity.people), resource)
@@ -200,6 +203,11 @@ export class Door implements Gate {
   }
 }
 
+/** Why nobody is believed by this issuer, or this account, any more; null when they are. */
+function whyNotBelieved(config: Config, { issuer, subject }: Identity, kind: Authenticated['kind']): string | null {
+  if (kind === 'break-glass') return config.gateway.emergency.some((account) => account.name === subject) ? null : 'its break-glass account is gone'
+  return issuer === 'sluice' || config.identity.issuers.some(({ name }) => name === issuer) ? null : 'its issuer is no longer configured'
+}
 function databaseOf(resource: Resource, named: string | null): string {
   if (named === null || named === resource.database) return resource.database ?? resource.name
   if (resource.databases === 'any' || resource.databases.includes(named)) return named

@@ -1,5 +1,5 @@
 // What the supervisor and its processes say to one another. Secrets pass only as the answer to `credential`, for one login.
-import type { StoredResource } from '../config.ts'
+import type { StoredObject } from './stored.ts'
 import type { StoredToken } from '../auth/authenticate.ts'
 import type { KeySet } from '../auth/key-set.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
@@ -22,8 +22,8 @@ export interface Boot {
   /** sluice.yaml as the supervisor read it: every process parses the same text. */
   readonly text: string
   readonly file: string
-  /** Resources of the store, beside the file's. */
-  readonly stored: readonly StoredResource[]
+  /** What the store declares beside the file. */
+  readonly stored: readonly StoredObject[]
   readonly dataFolder: string
   readonly number: number
   readonly bootId: string
@@ -64,7 +64,7 @@ export interface WorkerTells {
 /** Supervisor → worker, without an answer. */
 export interface WorkerHears {
   outcome: { wait: string; outcome: ReviewOutcome }
-  reload: { text: string; stored: readonly StoredResource[] }
+  reload: { text: string; stored: readonly StoredObject[] }
   revoked: Revoked
   /** All in force: some may have been missed. */
   revocations: readonly Revoked[]
@@ -78,12 +78,13 @@ export interface WorkerHears {
 
 /** Web process → supervisor. */
 export interface WebAsks {
-  boot: (body: null) => { text: string; file: string; stored: readonly StoredResource[]; store: StoreAddress; tls: { cert: string; key: string } | null; clientSecrets: Readonly<Record<string, string | null>>; url: string; ca: string; fingerprint: string; /** PEM. */ publicKey: string }
+  boot: (body: null) => { text: string; file: string; stored: readonly StoredObject[]; store: StoreAddress; tls: { cert: string; key: string } | null; clientSecrets: Readonly<Record<string, string | null>>; url: string; ca: string; fingerprint: string; /** PEM. */ publicKey: string }
   keys: WorkerAsks['keys']
   sessions: (body: null) => readonly (SessionInfo & { counts: SessionCounts })[]
   kill: (body: { id: string | null; party: string | null; by: string }) => number
   interrupt: (body: { id: string }) => boolean
   seal: (body: { name: string; secret: string }) => { keyId: string; bytes: Buffer }
+  redeem: WorkerAsks['redeem']
   test: (body: { name: string }) => { ok: boolean; message: string }
   /** Keys of sealed segments, in the order asked; the reading itself is on record by then. */
   recordKeys: (body: readonly { readonly name: string; readonly block: Block }[]) => readonly (Uint8Array | null)[]
@@ -93,7 +94,7 @@ export interface WebAsks {
   health: (body: null) => string | null
 }
 export interface WebTells { ready: null }
-export interface WebHears { reload: { text: string; stored: readonly StoredResource[] } }
+export interface WebHears { reload: { text: string; stored: readonly StoredObject[]; clientSecrets: Readonly<Record<string, string | null>> } }
 /** Supervisor → worker, with an answer. */
 export interface WorkerAnswers { test: (body: { name: string }) => { ok: boolean; message: string } }
 

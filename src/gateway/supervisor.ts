@@ -2,14 +2,16 @@
 // process answers the API. Ports open only when all of it can serve; on SIGTERM sessions drain and every child is ended.
 import cluster, { type Worker } from 'node:cluster'
 import { type ChildProcess, fork } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, watchFile, unwatchFile, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KeyFetcher } from '../auth/keys.ts'
 import type { FilterMistake } from '../core/check.ts'
-import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
+import { type Config, parseConfig } from '../config.ts'
+import { type StoredObject, withStored } from './stored.ts'
+import { policiesVersion } from '../core/compile.ts'
 import { NotAuthenticated } from '../core/errors.ts'
 import { declaredGroups } from '../core/identity.ts'
 import type { Budget } from '../core/policy.ts'
@@ -34,6 +36,8 @@ import { startWebhook, type Webhook } from '../store/webhook.ts'
 import { recover, reindex, startUpkeep } from './upkeep.ts'
 
 const RELOAD_LOOK_MS = 1_000
+/** A change that could not be recorded is tried again. */
+const RELOAD_AGAIN_MS = 5_000
 const CHILD_END_MS = 4_000
 /** A worker that dies is replaced, but not in a loop. */
 const RESPAWN_MS = 500
@@ -93,11 +97,12 @@ class Supervisor implements Gateway {
     this.#stopStore = storage.stop
     this.#address = storage.address
     this.#store = await openStore(storage.address)
-    this.#use(this.#text, await this.#storedResources())
+    this.#use(this.#text, await this.#storedObjects())
     this.#store.reviews.declared = (issuer, subject) => declaredGroups(this.config.identity.people, issuer, subject)
     const instance = await this.#store.begin()
     this.#endings.push(() => { void instance.end().catch(() => {}) })
     this.#heads = await HeadKeeper.open({ data: gateway.data, second: gateway.heads })
+    await this.#attest()
     const crashed = await recover(gateway.data, this.#heads)
     if (crashed.length > 0 || (this.#heads.logs().length > 0 && (await this.#store.sessions.list({ limit: 1 })).length === 0)) this.#endings.push(reindex(gateway.data, storage.address))
     this.#keys = new KeyFetcher({ failed: (issuer, why) => log.warn({ issuer, why }, 'an issuer gave no keys') })
@@ -278,7 +283,7 @@ class Supervisor implements Gateway {
       const bus = new Bus<object, WebHears, WebAsks, WebTells>(child, {
         boot: async () => ({
           text: this.#text, file: this.#file, stored: this.#stored, store: this.#storeAddress(), tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key },
-          clientSecrets: Object.fromEntries(await Promise.all(this.config.identity.issuers.map(async (i) => [i.name, await resolveSecret(i.clientSecret, this.#store.secrets, this.#keyring).catch(() => null)] as const))),
+          clientSecrets: await this.#clientSecrets(),
           url: this.webUrl(), ca: this.#certificates?.ca ?? '', fingerprint: this.fingerprint ?? '', publicKey: this.#heads.publicKey.export({ type: 'spki', format: 'pem' }) as string,
         }),
         keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
@@ -286,6 +291,7 @@ class Supervisor implements Gateway {
         kill: ({ id, party, by }) => this.kill(id, party, by),
         interrupt: ({ id }) => { for (const { bus: b } of this.#hands) b.tell('interrupt', { id }); return this.#live.get(id) !== null },
         seal: async ({ name, secret }) => { const { seal } = await import('../store/seal.ts'); return seal(this.#keyring.keys[0]!, name, Buffer.from(secret)) },
+        redeem: (request) => this.#desk.redeem(request),
         test: ({ name }) => this.#hands[0]!.bus.ask('test' as never, { name } as never) as Promise<{ ok: boolean; message: string }>,
         recordKeys: (wanted) => { const opener = recordOpener(join(this.config.gateway.data, 'keys')); return wanted.map(({ name, block }) => opener(name, block)) },
         reload: () => this.reload(),
@@ -319,25 +325,40 @@ class Supervisor implements Gateway {
     process.on('SIGHUP', changed)
     this.#endings.push(() => { unwatchFile(this.#file, changed); process.off('SIGHUP', changed) })
   }
+  /** One after the other: what was read first is in force first. */
+  reload(): Promise<void> { this.#reloading = this.#reloading.then(() => this.#reload()); return this.#reloading }
+  #reloading: Promise<void> = Promise.resolve()
   /** A file with an error changes nothing and is reported. */
-  async reload(): Promise<void> {
+  async #reload(): Promise<void> {
     try {
       const text = readFileSync(this.#file, 'utf8')
-      const stored = await this.#storedResources()
+      const stored = await this.#storedObjects()
       if (text === this.#text && JSON.stringify(stored) === JSON.stringify(this.#stored)) return
+      const before = [this.#text, this.#stored] as const
       this.#use(text, stored)
+      // Unrecorded, nothing changes.
+      await this.#attest().catch((error: unknown) => { this.#use(...before); setTimeout(() => { void this.reload() }, RELOAD_AGAIN_MS).unref(); throw error })
       this.#keys.keep(this.config.identity.issuers.map((i) => i.issuer))
       for (const { bus } of this.#hands) bus.tell('reload', { text, stored })
-      this.#web?.bus.tell('reload', { text, stored })
+      this.#web?.bus.tell('reload', { text, stored, clientSecrets: await this.#clientSecrets() })
       log.info('the configuration was reloaded')
     } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'the changed configuration has an error: the one before stays in force') }
   }
-  #stored: readonly StoredResource[] = []
-  async #storedResources(): Promise<readonly StoredResource[]> { return (await this.#store.objects.list('resource')).map(({ name, body }) => ({ name, body })) }
+  #stored: readonly StoredObject[] = []
+  async #storedObjects(): Promise<readonly StoredObject[]> {
+    return (await Promise.all((['resource', 'policy', 'issuer'] as const).map((kind) => this.#store.objects.list(kind)))).flat().map(({ kind, name, body }) => ({ kind, name, body }))
+  }
+  /** What this gateway runs with is in the Record: the file by its hash, the policies by their version. */
+  #attest(): Promise<void> {
+    return this.#heads.admin({ actor: 'sluice', action: 'config.loaded', subject: this.#file, detail: { file: createHash('sha256').update(this.#text).digest('hex'), policies: policiesVersion(this.config.policies), stored: this.#stored.map(({ kind, name }) => `${kind} ${name}`).join(', ') } })
+  }
+  async #clientSecrets(): Promise<Readonly<Record<string, string | null>>> {
+    return Object.fromEntries(await Promise.all(this.config.identity.issuers.map(async (i) => [i.name, await resolveSecret(i.clientSecret, this.#store.secrets, this.#keyring).catch(() => null)] as const)))
+  }
   /** Throws ConfigErrors and changes nothing when the text is wrong. */
-  #use(text: string, stored: readonly StoredResource[]): void {
+  #use(text: string, stored: readonly StoredObject[]): void {
     const { config, leftOut } = withStored(parseConfig(text, this.#file, process.env, this.#filterMistake), stored)
-    for (const why of leftOut) log.warn({ why }, 'a registered resource is left out')
+    for (const why of leftOut) log.warn({ why }, 'what was registered is not in force')
     this.#text = text
     this.#stored = stored
     this.config = config

@@ -10,13 +10,13 @@ import type { Grant as GrantView, LiveSession as LiveView, RecordEvent, Verifica
 import { Authenticator } from '../auth/authenticate.ts'
 import { KeyCache } from '../auth/key-cache.ts'
 import { readsFilters } from './filters.ts'
-import { type Config, parseConfig, type StoredResource, withStored } from '../config.ts'
+import { type Config, parseConfig } from '../config.ts'
+import { findingsOf, type StoredObject, storedIssuer, storedPolicy, storedResource, withStored } from './stored.ts'
 import { checkPolicyText } from '../core/check.ts'
 import { compilePolicies } from '../core/compile.ts'
 import { ConfigErrors, NoSuchResource, NotAuthenticated } from '../core/errors.ts'
 import { explain } from '../core/explain.ts'
 import { declaredGroups, type Identity, withDeclared } from '../core/identity.ts'
-import { parseResource } from '../core/resource-rules.ts'
 import { ALWAYS, RecordReader, type Span, verifyFolder, type Event } from '../store/record/index.ts'
 import { openStore } from '../store/store.ts'
 import { Bus } from './bus.ts'
@@ -32,11 +32,14 @@ const KEYS_AT_ONCE = 200
 async function main(): Promise<void> {
   let config: Config
   let policies: ReturnType<typeof compilePolicies>
-  const use = (text: string, file: string, stored: readonly StoredResource[]) => { config = withStored(parseConfig(text, file, process.env), stored).config; policies = compilePolicies(config.policies, { detector: requestDetector }) }
+  let declared: Config
+  let clientSecrets: Readonly<Record<string, string | null>> = {}
+  const use = (text: string, file: string, stored: readonly StoredObject[]) => { declared = parseConfig(text, file, process.env); config = withStored(declared, stored).config; policies = compilePolicies(config.policies, { detector: requestDetector }) }
   let file = ''
-  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text, stored }) => use(text, file, stored) })
+  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text, stored, clientSecrets: fresh }) => { clientSecrets = fresh; use(text, file, stored) } })
   const boot = await bus.ask('boot', null)
   file = boot.file
+  clientSecrets = boot.clientSecrets
   use(boot.text, file, boot.stored)
   const store = await openStore(boot.store, { migrate: false })
   store.reviews.declared = (issuer, subject) => declaredGroups(config.identity.people, issuer, subject)
@@ -69,7 +72,8 @@ async function main(): Promise<void> {
       version: version(), publicUrl: boot.url, admins: config.gateway.admins, auditors: config.gateway.auditors, resources: config.resources,
       entry: { ca: config.gateway.tls.kind === 'auto' ? boot.ca : null, postgres: config.gateway.listen.postgres ?? null },
       issuerNames: [...config.identity.issuers.map((i) => i.name), 'sluice'],
-      issuers: config.identity.issuers.flatMap((i) => (i.clientId === null ? [] : [{ name: i.name, issuer: i.issuer, clientId: i.clientId, clientSecret: boot.clientSecrets[i.name] ?? null, scopes: i.scopes }])),
+      inFile: { policies: declared.policies.map((p) => p.name), issuers: declared.identity.issuers.map((i) => i.name) },
+      issuers: config.identity.issuers.flatMap((i) => (i.clientId === null ? [] : [{ name: i.name, issuer: i.issuer, clientId: i.clientId, clientSecret: clientSecrets[i.name] ?? null, scopes: i.scopes }])),
     }),
     sessions: {
       list: async () => (await bus.ask('sessions', null)).map(liveView),
@@ -85,7 +89,7 @@ async function main(): Promise<void> {
       verify: async () => verification(recordings, config.gateway.heads, boot.publicKey),
     },
     policies: {
-      list: async () => config.policies.map((p) => ({ name: p.name, mode: p.mode, origin: 'file' as const, body: p })),
+      list: async () => config.policies.map((p) => ({ name: p.name, mode: p.mode, origin: declared.policies.some((one) => one.name === p.name) ? 'file' as const : 'store' as const, body: p })),
       check: async (text) => { try { return checkPolicyText(text, 'policies', { resources: config.resources, issuers: config.identity.issuers.map((i) => i.name), groups: null, filterMistake: await readsFilters() }).map((f) => `${f.where}: ${f.message}`) } catch (error) { if (error instanceof ConfigErrors) return error.list.map((e) => e.message); throw error } },
       explain: async (who, name, text) => {
         const resource = config.resources.find((r) => r.name === name)
@@ -100,7 +104,11 @@ async function main(): Promise<void> {
     },
     declared: (identity) => withDeclared(identity, config.identity.people),
     grants: async (identity: Identity): Promise<GrantView[]> => config.resources.flatMap((resource) => { const view = grantView(policies, identity, resource, config); return view === null ? [] : [view] }),
-    checkResource: async (name, body) => { parseResource({ ...(body as object), name }, { origin: 'store', folder: config.folder }) },
+    checkResource: async (name, body) => { storedResource(name, body, config.folder) },
+    checkPolicy: async (name, body) => { const policy = storedPolicy(name, body); return { policy, findings: findingsOf(policy, config, await readsFilters()) } },
+    issuers: () => config.identity.issuers.map((i) => ({ name: i.name, issuer: i.issuer, audience: [...i.audience], subject: i.subject, groups: i.groups, agent: i.agent, onBehalf: i.onBehalf, clientId: i.clientId, scopes: [...i.scopes], origin: declared.identity.issuers.some((one) => one.name === i.name) ? 'file' as const : 'store' as const })),
+    checkIssuer: async (name, body) => { storedIssuer(name, body, config.folder, config.identity.issuers) },
+    redeem: (request) => bus.ask('redeem', request),
     testResource: (name) => bus.ask('test', { name }),
     seal: (name, secret) => bus.ask('seal', { name, secret }),
     reload: () => bus.ask('reload', null),

@@ -63,10 +63,10 @@ export class Objects {
     })
   }
 
-  /** True when there was one. */
-  async remove(kind: ObjectKind, name: string): Promise<boolean> {
+  /** True when there was one; with `version` only that one. */
+  async remove(kind: ObjectKind, name: string, version: number | null = null): Promise<boolean> {
     return this.#database.transaction(async (queries) => {
-      const removed = (await queries.query('DELETE FROM sluice.objects WHERE kind = $1 AND name = $2 RETURNING 1', [kind, name])).length > 0
+      const removed = (await queries.query('DELETE FROM sluice.objects WHERE kind = $1 AND name = $2 AND ($3::int IS NULL OR version = $3) RETURNING 1', [kind, name, version])).length > 0
       if (removed) await this.#bell.ring({ topic: 'objects', kind, name }, queries)
       return removed
     })

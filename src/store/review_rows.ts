@@ -10,7 +10,7 @@ export interface ReviewRow {
   instance: number | null
   session: string
   run: number
-  kind: 'statement' | 'answer'
+  kind: 'statement' | 'answer' | 'change'
   resource: string
   database: string
   requester: string

@@ -1,8 +1,11 @@
 // The API over a real store, with the rest of the gateway played by hand: one open session, one resource, and tokens that name
 // whom they are for.
 import { ConfigInvalid, NotAuthenticated } from '../../src/core/errors.ts'
+import { storedIssuer, storedPolicy } from '../../src/gateway/stored.ts'
+import { checkPolicies } from '../../src/core/check.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import type { AdminEvent } from '../../src/store/admin_events.ts'
+import { openReviewDesk } from '../../src/store/review_desk.ts'
 import { newSealKey, seal } from '../../src/store/seal.ts'
 import { hashOf } from '../../src/store/tokens.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -60,6 +63,7 @@ export function makeGateway(store: Store, facts: Partial<ApiFacts> = {}): Gatewa
         { name: 'orders', origin: 'file' },
         { name: 'wiki', origin: 'store' },
       ] as never,
+      inFile: { policies: ['from-file'], issuers: ['corp'] },
       ...facts,
     },
     ports: {
@@ -101,6 +105,15 @@ export function makeGateway(store: Store, facts: Partial<ApiFacts> = {}): Gatewa
       async checkResource(_name, body) {
         if ((body as { bad?: unknown }).bad !== undefined) throw new ConfigInvalid('unknown key bad', 'api:1:1')
       },
+      async checkPolicy(name, body) {
+        const policy = storedPolicy(name, body)
+        return { policy, findings: checkPolicies({ policies: [policy], resources: [], issuers: [], groups: null }).filter(({ level }) => level === 'error') }
+      },
+      issuers: () => [],
+      async checkIssuer(name, body) {
+        storedIssuer(name, body, '/', [])
+      },
+      redeem: (request) => openReviewDesk({ store, instance: 0, reviewUrl: (id) => `https://sluice.example/reviews/${id}` }).redeem(request),
       testResource: async () => ({ ok: true, message: 'PostgreSQL 18' }),
       seal: async (name, secret) => {
         const sealed = seal(key, name, Buffer.from(secret))

@@ -61,6 +61,13 @@ const TABLE: readonly Row[] = [
   { call: 'GET /api/policies', gets: '0-----++' },
   { call: 'POST /api/policies/check', body: { text: '' }, gets: '0-++++++' },
   { call: 'POST /api/policies/explain', body: { resource: 'orders', statement: 'SELECT 1' }, gets: '0-++++++' },
+  { call: 'GET /api/policies/{name}', as: 'GET /api/policies/kept', gets: '0-----++' },
+  { call: 'PUT /api/policies/{name}', as: 'PUT /api/policies/fresh', body: { body: { who: { any: true }, on: {}, allow: ['read'] }, version: 0 }, gets: '0-----+-' },
+  { call: 'DELETE /api/policies/{name}', as: 'DELETE /api/policies/kept', gets: '0-----+-' },
+  { call: 'GET /api/issuers', gets: '0-----++' },
+  { call: 'GET /api/issuers/{name}', as: 'GET /api/issuers/kept', gets: '0-----+-' },
+  { call: 'PUT /api/issuers/{name}', as: 'PUT /api/issuers/fresh', body: { body: { issuer: 'https://new.example', audience: 'sluice' }, version: 0 }, gets: '0-----+-' },
+  { call: 'DELETE /api/issuers/{name}', as: 'DELETE /api/issuers/kept', gets: '0-----+-' },
   { call: 'GET /api/audit/verify', gets: '0------+' },
   { call: 'GET /api/audit/events', gets: '0------+' },
   { call: 'GET /api/secrets', gets: '0-----+-' },
@@ -107,6 +114,8 @@ describe('the API', () => {
     const [method, template] = (row.as ?? row.call).split(' ') as [string, string]
     if (row.call.includes('/api/resources/{name}')) await store.objects.put('resource', 'wiki', {}, 0, 'x').catch(() => {})
     if (row.call.includes('PUT /api/resources')) await fixture.server.sql('UPDATE sluice.objects SET version = 1', 'sluice')
+    if (row.call.includes('/api/policies/{name}')) await store.objects.put('policy', 'kept', { who: { any: true }, on: {}, allow: ['read'] }, 0, 'x').catch(() => {})
+    if (row.call.includes('/api/issuers/{name}')) await store.objects.put('issuer', 'kept', { issuer: 'https://kept.example', audience: 'sluice' }, 0, 'x').catch(() => {})
     if (row.call === 'DELETE /api/secrets/{name}') await store.secrets.putSealed('orders', 'k', Buffer.from('x'), 'x')
     if (row.call === 'POST /api/identity/restore') await store.revocations.revoke({ kind: 'subject', value: 'corp somebody-else' }, 'x', 'x')
     const review = template.includes('REVIEW') ? await store.reviews.create(asking(requester), instance) : null

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DemoIssuer, startIssuer } from '../../src/demo/issuer.ts'
 import { writeProfiles } from '../../src/demo/sign-in.ts'
-import { startTestGateway, type TestGateway } from '../servers/gateway.ts'
+import { compiled, startTestGateway, type TestGateway } from '../servers/gateway.ts'
 import { freePort, startPostgres, type TestServer } from '../servers/postgres.ts'
 
 /** Passwords of the gateway's accounts at the server: to be found nowhere. */
@@ -78,7 +78,7 @@ ${POLICIES}`, {
   })
   const address = `https://127.0.0.1:${gateway.web}`
   await writeProfiles(issuer, { gateway: address, ca: readFileSync(join(gateway.data, 'keys', 'ca.pem'), 'utf8'), postgres: { host: '127.0.0.1', port: gateway.port }, data: folder })
-  const environment = (more: NodeJS.ProcessEnv = {}) => ({ ...process.env, XDG_CONFIG_HOME: join(folder, 'config'), BROWSER: '/bin/false', ...more })
+  const environment = (more: NodeJS.ProcessEnv = {}) => ({ ...process.env, XDG_CONFIG_HOME: join(folder, 'config'), BROWSER: '/bin/false', NODE_COMPILE_CACHE: compiled(), ...more })
   const profileFile = (name: string) => join(folder, 'config/sluice/profiles', `${name}.json`)
   const stage: Stage = {
     folder, gateway, issuer, server, address,

@@ -86,6 +86,8 @@ export class Relay implements Answers {
   #written: Promise<void> = Promise.resolve()
   /** A person is asked, for a statement or for the rest of an answer. */
   #waiting = false
+  /** The next request waits for the server: no more of the client is read than a buffer holds. */
+  #blocked = false
   #clientEnded = false
   #serverStopped = false
   #cancelling = false
@@ -143,6 +145,7 @@ export class Relay implements Answers {
       if (this.#waiting && this.#o.codec.leaves(this.#fromClient.bytes, 0, this.#fromClient.length)) this.#stopWaiting('the client left')
       if (this.#busy) { if (this.#fromClient.length > WAITING_BYTES_MAX) this.#o.client.pause(); return }
       this.#advance()
+      if (this.#blocked && this.#fromClient.length > WAITING_BYTES_MAX) this.#o.client.pause()
       return
     }
     const at = this.#requests(chunk, 0, chunk.length)
@@ -172,10 +175,11 @@ export class Relay implements Answers {
     const { codec, session } = this.#o
     const out = this.#upstream
     let at = from
+    this.#blocked = false
     while (!this.#busy && !this.#cancelling && !codec.cutting && codec.over === null) {
       const taken = codec.request(input, at, end, out)
       if (taken === NEED_MORE) break
-      if (taken === BLOCKED) { codec.wants(out); break }
+      if (taken === BLOCKED) { this.#blocked = true; codec.wants(out); break }
       at += taken
       const asking = codec.asking
       if (asking !== null) {
@@ -196,7 +200,7 @@ export class Relay implements Answers {
     if (this.#busy) return
     if (codec.over !== null && !this.#ended) { server.end(); this.#clientEnded = true; return }
     if (this.#clientEnded && this.#fromClient.length === 0) server.end()
-    if (client.isPaused() && this.#fromClient.length < WAITING_BYTES_MAX && !this.#clientEnded) client.resume()
+    if (client.isPaused() && (this.#fromClient.length < WAITING_BYTES_MAX || !this.#blocked) && !this.#clientEnded) client.resume()
   }
 
   /** Waits for a verdict; what was decided before it goes out first, and what it decides after that. */

@@ -49,7 +49,7 @@ for (const version of SUITE_VERSIONS) {
     for (let number = 0; process.env.SLUICE_SEED === undefined ? number < CONVERSATIONS : Date.now() < until; number++) {
       const marker = `end of ${seed} ${number}`
       const list = [...steps(random(seed + number), 3 + (number % 25)), ...ending(marker)]
-      const [expected, found] = await Promise.all([talk(bare, list, marker, random(number)), talk(gated.client, list, marker, random(number + 7))])
+      const [expected, found] = await Promise.all([talk(bare, list, marker, random(number)), talk(gated.client, list, marker, random(number + 7)).catch((e) => { throw new Error(`seed ${seed} conversation ${number}: ${list.map((x) => x.name).join(' / ')}\n${(e as Error).message.split('\n').slice(-12).join('\n')}`, { cause: e }) })])
       assert.deepEqual(stricter(found, expected), expected, `seed ${seed} conversation ${number}:\n${list.map((s) => s.name).join('\n')}\n${gated.failures.map((f) => (f as Error).stack).join('\n')}`)
       done++
       if (done % 40 === 0) {

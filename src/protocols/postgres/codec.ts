@@ -37,6 +37,7 @@ export class PostgresCodec implements Codec {
 
   request(input: Buffer, at: number, end: number, out: Scratch): number {
     this.#catchUp()
+    this.#c.waits = false
     return this.#requests.take(input, at, end, out)
   }
   keep(): void { this.#requests.keep() }
@@ -51,28 +52,32 @@ export class PostgresCodec implements Codec {
     const c = this.#c
     if (c.failDue) { this.#failTransaction(out); return }
     this.#catchUp()
-    if (!c.stale || c.probing || !c.idle || c.batch || c.skipping || c.status === FAILED) return
+    if (c.waits && c.unflushed && !c.skipping) { frames.writeFlush(out); c.unflushed = false }
+    if (!c.stale || c.probing !== null || !c.idle || c.skipping || c.status === FAILED) return
     // Within a transaction only for a text that waits for it: it may begin with SET TRANSACTION, which must come before any query.
-    if (c.status !== IDLE && !c.textWaits) return
-    const texts = this.#reader.probe(c.status !== IDLE)
+    const inside = c.status !== IDLE || c.batch
+    if (inside && !c.textWaits) return
+    const texts = this.#reader.probe(c.batch ? 'batch' : inside ? 'block' : 'none')
     c.textWaits = false
     if (texts === null) { c.stale = false; return }
-    c.probing = true
+    c.probing = c.batch ? 'in batch' : 'alone'
     for (const text of texts) {
       frames.writeRun(out, PROBE, text)
       for (const kind of [PARSE, BIND, EXECUTE, CLOSE, CLOSE] as const) c.expect(kind, { ours: true })
     }
+    if (c.batch) { frames.writeFlush(out); c.unflushed = false; return }
     frames.writeSync(out)
     c.expect(SYNC, { ours: true })
   }
 
-  /** By a Parse under a name of ours: the client's unnamed statement stays what it is. */
+  /** By a Parse under a name of ours: the client's unnamed statement stays what it is. Within the client's batch its own Sync follows. */
   #failTransaction(out: Scratch): void {
     const c = this.#c
     c.failDue = false
     frames.writeParse(out, PROBE, nothing(c.cut?.plan.run ?? 0), [])
-    frames.writeSync(out)
     c.expect(PARSE)
+    if (c.batch) { frames.writeFlush(out); c.unflushed = false; return }
+    frames.writeSync(out)
     c.expect(SYNC)
   }
 

@@ -13,6 +13,8 @@ export const OWED_MAX = 4_096
 export interface Prepared {
   readonly name: string
   judged: Judged
+  /** SQL's PREPARE made it. */
+  readonly sql: boolean
   /** The run its Parse was asked under. */
   readonly run: number
   /** The state of names, catalog and policy it was judged in; judged again at Execute when that has moved. */
@@ -101,6 +103,14 @@ export class Conversation {
   skipping = false
   /** Extended messages were sent since the last Sync: a transaction of theirs may be open, which a query of ours would commit. */
   batch = false
+  /** Extended messages were sent whose answers the server may keep until Sync or Flush. */
+  unflushed = false
+  /** What ran in this batch, and Sync will commit. */
+  batchRan: 'nothing' | 'reads' | 'writes' = 'nothing'
+  /** The newest run whose answer may be ended at a bound: what would take effect behind it waits for its end. */
+  mayCut: Owed | null = null
+  /** The next message waits for answers. */
+  waits = false
   copyIn: Owed | null = null
   copyOut: Owed | null = null
   /** Grows when names, catalog, role or policy may mean something else than before. */
@@ -115,8 +125,8 @@ export class Conversation {
   strict = false
   /** A text waits to be judged until names were learned. */
   textWaits = false
-  /** A probe is on its way. */
-  probing = false
+  /** A probe is on its way: with a Sync of its own, or inside the client's batch. */
+  probing: 'alone' | 'in batch' | null = null
   /** The plan whose answer is cut: everything up to its end is swallowed. */
   cut: { readonly plan: Plan; readonly why: Denied; told: boolean; failing: boolean } | null = null
   /** The server had said all before it was cancelled, so its transaction lives: it is sent something it must fail before the client hears. */
@@ -125,6 +135,7 @@ export class Conversation {
   expect(kind: Kind, fields: Partial<Omit<Owed, 'kind'>> = {}): void {
     // Written out: a spread costs as much as the rest of a point read's way through the codec.
     const f = fields
+    this.unflushed = kind !== SYNC && kind !== QUERY
     this.owed.push({
       kind, ours: f.ours ?? false, silent: f.silent ?? false, refused: f.refused ?? null, plan: f.plan ?? null, judged: f.judged ?? null, prepared: f.prepared ?? null, portal: f.portal ?? null,
       touches: f.touches ?? null, touched: f.touched ?? '', before: f.before, index: 0, shape: f.shape ?? null, failed: false,
@@ -169,18 +180,18 @@ export class Conversation {
 
   /**
    * Whether a name may stand for something else at the server than here, because of what it has not answered yet. Given in this batch, it is
-   * certain: where the server skips that, it skips what follows too. Given before a Sync, it may have been skipped alone: `wait` for the
-   * answer. A text run in this batch that moves names is answered only after what uses them: `refuse`.
+   * certain: where the server skips that, it skips what follows too. Given before a Sync, it may have been skipped alone; and a text that
+   * moves names is certain only when it was answered.
    */
-  doubt(kind: 'statement' | 'portal', name: string): 'none' | 'wait' | 'refuse' {
+  doubt(kind: 'statement' | 'portal', name: string): boolean {
     let synced = false
     for (let back = 0; back < this.owed.length; back++) {
       const owed = this.owed.newest(back)
-      if (owed.touches === kind && owed.touched === name) return synced ? 'wait' : 'none'
-      if ((owed.kind === QUERY || owed.kind === EXECUTE) && movesNames(owed.judged)) return synced || owed.kind === QUERY ? 'wait' : 'refuse'
+      if (owed.touches === kind && owed.touched === name) return synced
+      if ((owed.kind === QUERY || owed.kind === EXECUTE) && movesNames(owed.judged)) return true
       if (owed.kind === SYNC || owed.kind === QUERY) synced = true
     }
-    return 'none'
+    return false
   }
   /** Whether the server may still change what SQL's names of prepared statements and cursors stand for. */
   get namesInFlight(): boolean {
@@ -188,6 +199,13 @@ export class Conversation {
       if (kind === PARSE ? touched !== '' : kind === CLOSE && touches === 'statement') return true
       if ((kind === QUERY || kind === EXECUTE) && movesNames(judged)) return true
     }
+    return false
+  }
+  /** Whether an answer that may be ended at a bound has not ended. */
+  get cutOpen(): boolean {
+    if (this.mayCut === null) return false
+    for (const owed of this.owed) if (owed === this.mayCut) return true
+    this.mayCut = null
     return false
   }
   /** Whether a text on its way may end the transaction. */

@@ -76,6 +76,7 @@ export function writeRun(out: Scratch, name: string, text: string): void {
   }
 }
 export function writeSync(out: Scratch): void { finish(out, begin(out, S)) }
+export function writeFlush(out: Scratch): void { finish(out, begin(out, H)) }
 export function writeDescribe(out: Scratch, kind: 'S' | 'P', name: string): void {
   const mark = begin(out, D)
   out.text(kind); out.text(name); out.u8(0)

@@ -102,7 +102,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
     shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
   }
-  const parts = readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i), { statement, strictErrors, refusedParameters }))
+  const parts = readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i), { sent: readings.length === 1 ? sent : sliceOf(tree, i), statement, strictErrors, refusedParameters }))
   if (readings.length === 1 && EXECUTABLE.has(first!.kind ?? '')) readingOf.set(parts, first!)
   return {
     text, statement, sent, syntax: null, parts, setting,
@@ -254,12 +254,12 @@ function sliceOf(tree: Tree, index: number): string {
   return Buffer.from(tree.text).toString('utf8', start, start + length)
 }
 
-function partOf(reading: StatementReading, text: string, whole: Pick<Judged, 'statement' | 'strictErrors' | 'refusedParameters'>): Part {
+function partOf(reading: StatementReading, text: string, whole: Pick<Judged, 'sent' | 'statement' | 'strictErrors' | 'refusedParameters'>): Part {
   const { prepared, cursor, discards } = reading
   let prepares: Part['prepares'] = null
   if (prepared?.action === 'prepare' && prepared.reading !== null && prepared.name !== null) {
-    const { statement, strictErrors, refusedParameters } = whole
-    const inner: Judged = { ...QUIET, text, sent: text, parts: [], strictErrors, refusedParameters, statement: { ...statement, effects: prepared.reading.effects } }
+    const { sent, statement, strictErrors, refusedParameters } = whole
+    const inner: Judged = { ...QUIET, text, sent, parts: [], strictErrors, refusedParameters, statement: { ...statement, effects: prepared.reading.effects } }
     readingOf.set(inner.parts, prepared.reading)
     prepares = { name: prepared.name, judged: inner }
   }

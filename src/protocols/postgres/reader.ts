@@ -56,6 +56,9 @@ export interface Part {
   readonly closes: string | null
 }
 
+/** Where a probe runs: in no transaction, in a transaction block, or in a batch before its Sync, where there are no savepoints. */
+export type Within = 'none' | 'block' | 'batch'
+
 /** One session's view of names. */
 export interface Reader {
   /** Moves when a judged text may mean something else. */
@@ -67,7 +70,7 @@ export interface Reader {
   /** `text` lies at bytes[start, end). */
   read(text: string, bytes: Buffer, start: number, end: number): Judged | Promise<Judged>
   /** Texts to run on the client's own connection to learn what names mean now; their rows go to `learned`. Null when nothing is to learn. */
-  probe(inTransaction: boolean): readonly string[] | null
+  probe(within: Within): readonly string[] | null
   /** What was learned says that it must be asked once more. */
   readonly unfinished: boolean
   changed(): void
@@ -78,6 +81,8 @@ export interface Reader {
   prepared(name: string, made: { readonly judged: Judged; readonly text: string | null; readonly sent: string } | null): void
   /** What Parse made, by name: EXECUTE reaches it too. Given by the codec. */
   statements: (name: string) => { judged: Judged; epoch: number } | undefined
+  /** What SQL's PREPARE made, as it is judged now: Bind and Describe reach it too. */
+  made(name: string): Judged | 'changed' | null
   /** Moves when a name of a prepared statement may stand for another. */
   readonly names: number
 }

@@ -130,6 +130,7 @@ export class Replies {
         return PASS
       case SUSPENDED:
         if (owed.kind !== EXECUTE) throw out(type)
+        if (c.cut !== null && c.cut.plan === owed.plan) this.#endOfCut(answers)
         c.owed.shift()
         return PASS
       case COPY_IN:
@@ -188,7 +189,7 @@ export class Replies {
     c.copyOut = null
     if (c.copyIn === owed) c.copyIn = null
     if (part !== undefined) this.#names(part, owed)
-    if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) { this.#flush(answers); this.#tellCut(answers) }
+    if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) this.#endOfCut(answers)
     if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, input.toString('latin1', at + 5, to - 1), answers) }
     return PASS
   }
@@ -237,6 +238,7 @@ export class Replies {
     const c = this.#c
     if (owed === undefined || isFatal(input, at, to)) return this.#words(input, at, to, owed, answers)
     if (owed.ours) {
+      if (c.probing === 'in batch') throw new Malformed('Sluice could not read the catalog on this connection')
       this.#probeFailed = true
       while (c.owed.first() !== undefined && c.owed.first()!.kind !== SYNC) c.owed.shift()
       this.#flush(answers)
@@ -249,7 +251,13 @@ export class Replies {
     owed.failed = true
     const cutting = c.cut
     if (owed.kind !== QUERY && owed.kind !== SYNC) this.#skip(owed, answers)
-    if (cutting !== null) { this.#flush(answers); this.#tellCut(answers); return DONE }
+    if (cutting !== null) {
+      this.#flush(answers)
+      this.#tellCut(answers)
+      // Its Sync is still to come.
+      if (c.owed.length === 0) c.cut = null
+      return DONE
+    }
     if (owed.refused !== null) { this.#flush(answers); writeRefusal(answers, owed.refused); return DONE }
     return this.#words(input, at, to, owed, answers)
   }
@@ -265,6 +273,13 @@ export class Replies {
       c.undo(owed)
       if (owed !== failed && owed.plan !== null && owed.kind !== BIND) answers.saw(owed.plan, { kind: 'skipped' })
     }
+  }
+  /** The server came to the end of an answer that was cut. With nothing behind it in the batch, it must fail there, as its error tells the client. */
+  #endOfCut(answers: Answers): void {
+    const c = this.#c
+    if (c.batch && c.owed.length === 1 && !c.cut!.told) { c.failDue = c.cut!.failing = true; return }
+    this.#flush(answers)
+    this.#tellCut(answers)
   }
   #tellCut(answers: Answers): void {
     const cut = this.#c.cut
@@ -303,21 +318,23 @@ export class Replies {
     if (type === ROW && owed.kind === EXECUTE) { this.#rows.push(textCells(cellsOf(input, at, to))); return }
     if (PROBE_ENDS.get(type) !== owed.kind) throw out(type)
     this.#c.owed.shift()
+    if (this.#c.probing === 'in batch' && this.#c.owed.first()?.ours !== true) { this.#probeDone(); return }
     if (type !== COMPLETE) return
     if (input.toString('latin1', at + 5, at + 11) === 'SELECT') this.#learned.push(this.#rows)
     this.#rows = []
   }
   #probeDone(): void {
     const c = this.#c
-    c.probing = false
+    const inside = c.status !== IDLE || c.probing === 'in batch'
+    c.probing = null
     const results = this.#learned
     this.#learned = []
     if (this.#probeFailed) throw new Malformed('Sluice could not read the catalog on this connection')
     // The server's words are unknown input: rows that are not what was asked for end the session, without a word of theirs.
-    try { this.#reader.learned(results, c.status !== IDLE) } catch (error) {
+    try { this.#reader.learned(results, inside) } catch (error) {
       throw error instanceof SluiceError ? error : new Malformed(`the server's answer about its catalog can't be read (${error instanceof Error ? error.name : 'no error'})`)
     }
-    if (c.status === IDLE) c.movedInTransaction = false
+    if (!inside) c.movedInTransaction = false
     c.known = true
     c.stale = this.#reader.unfinished
   }

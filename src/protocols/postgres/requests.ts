@@ -6,6 +6,7 @@ import { Malformed } from '../../core/errors.ts'
 import type { Ask, Plan, Verdict } from '../../core/session.ts'
 import type { Scratch } from '../../wire/bytes.ts'
 import { BLOCKED, NEED_MORE } from '../../wire/codec.ts'
+import { boundOf, formatOf, parseBind, shownParameters, usedName, usesStatement } from './binds.ts'
 import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, NAMES_MAX, OWED_MAX, PARSE, type Portal, type Prepared, QUERY, type Refusal, SYNC } from './conversation.ts'
 import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
@@ -61,51 +62,72 @@ export class Requests {
     if (c.owed.length >= OWED_MAX) return BLOCKED
     const to = at + length
     if (c.skipping && SKIPPED.has(type)) return length // the server reads and forgets it, so nobody is asked about it
+    if (c.mayCut !== null && this.#heldBack(type)) return this.#wait()
     switch (type) {
-      case frames.S: out.copy(input, at, to); c.expect(SYNC); c.skipping = false; c.batch = false; return length
-      case frames.H: out.copy(input, at, to); return length
+      case frames.S: this.#sync(); out.copy(input, at, to); return length
+      case frames.H: out.copy(input, at, to); c.unflushed = false; return length
       case frames.X:
         if (to < end) throw new Malformed('bytes after Terminate')
         out.copy(input, at, to)
         this.over = 'the client said good-bye'
         return length
       case frames.COPY_DATA: case frames.COPY_DONE: case frames.COPY_FAIL: return length // outside a copy the server ignores them
-      case frames.Q: return this.#unsettled() && !this.#onlySets(input, at + 5, to) ? BLOCKED : this.#query(input, at, to, out)
+      case frames.Q:
+        // It ends a batch in which nothing ran as a Sync would.
+        if (c.stale && c.batchRan === 'nothing') c.batch = false
+        return this.#unsettled() && !this.#onlySets(input, at + 5, to) ? BLOCKED : this.#query(input, at, to, out)
       case frames.P: return this.#unsettled() && !this.#onlySets(input, frames.stringEnd(input, at + 5, to) + 1, to) ? BLOCKED : this.#parse(input, at, to, out)
       case frames.B: case frames.D: case frames.E: {
-        if (this.#unsettled()) return BLOCKED
-        const doubt = this.#doubt(type, input, at, to)
-        if (doubt === 'wait') return BLOCKED
+        const unsettled = this.#unsettled()
+        if (unsettled && !this.#onlyRunsSetting(type, input, at, to)) return BLOCKED
+        if (this.#doubt(type, input, at, to)) return this.#wait()
         c.batch = true
-        if (doubt === 'refuse') { this.#refuseExtended(out, type, STALE); return length }
         if (type === frames.E) return this.#execute(input, at, to, out)
         if (type === frames.B) this.#bind(input, at, to, out)
         else this.#describe(input, at, to, out)
         return length
       }
-      case frames.C: if (this.#unsettled()) return BLOCKED; c.batch = true; this.#close(input, at, to, out); return length
+      case frames.C: if (c.probing !== null) return BLOCKED; c.batch = true; this.#close(input, at, to, out); return length
       case frames.F: this.#refuseText(out, { kind: 'server', code: '42501', message: 'function calls by the FunctionCall message are refused: use SELECT', position: 0 }); return length
       default: throw new Malformed(`invalid frontend message type ${type}`)
     }
   }
 
-  /** Whether names must be learned anew first. Within an unfinished batch they can't be: the text is then refused by `#stale`. */
+  /** Nothing goes on before what was sent is answered. */
+  #wait(): typeof BLOCKED { this.#c.waits = true; return BLOCKED }
+
+  /** What must not take effect should the answer before it be ended at a bound. A Sync may go: unless it commits what ran in its batch. */
+  #heldBack(type: number): boolean {
+    const c = this.#c
+    if (type === frames.X || type === frames.H || !c.cutOpen) return false
+    return type !== frames.S || (c.batchRan === 'writes' && c.status === IDLE)
+  }
+  #sync(): void {
+    const c = this.#c
+    c.expect(SYNC)
+    // It ends a batch that was a transaction of its own: what moved inside may move back.
+    if (c.movedInTransaction && c.batch && c.status === IDLE) c.stale = true
+    c.skipping = c.batch = false
+    c.batchRan = 'nothing'
+  }
+
+  /** Whether names must be learned anew first. */
   #unsettled(): boolean {
     const c = this.#c
-    if (c.probing) return true
+    if (c.probing !== null) return true
     // In a failed transaction nothing runs, as long as nothing on its way to the server may end it.
-    if (!c.stale || (c.status === FAILED && c.idle)) return false
-    c.textWaits = !c.batch
-    return !c.batch
+    if (!c.stale || (c.status === FAILED && (c.idle || c.batch))) return false
+    c.textWaits = c.waits = true
+    return true
   }
   /** Whether, in a transaction, a text only ends it or sets: it means the same whatever names mean, and SET TRANSACTION must come before any query of ours. */
   #onlySets(input: Buffer, from: number, to: number): boolean {
     if (this.#c.status === IDLE) return false
     const end = from === 0 ? -1 : frames.stringEnd(input, from, to)
-    if (end < 0 || this.#c.probing || !this.#c.known || !isUtf8(input.subarray(from, end))) return false
+    if (end < 0 || this.#c.probing !== null || !this.#c.known || !isUtf8(input.subarray(from, end))) return false
     const judged = this.#reader.read(input.toString('utf8', from, end), input, from, end)
     if (judged instanceof Promise || !judged.setting) return false
-    this.#c.textWaits = false
+    this.#c.textWaits = this.#c.waits = false
     return true
   }
   #stale(judged: Judged): Refusal | null {
@@ -116,12 +138,20 @@ export class Requests {
   }
 
   /** Of the name that a Bind, Describe or Execute uses; a message that can't be read is refused by what reads it. */
-  #doubt(type: number, input: Buffer, at: number, to: number): 'none' | 'wait' | 'refuse' {
-    if (this.#c.owed.length === 0) return 'none'
-    const statement = type === frames.B || (type === frames.D && input[at + 5] === frames.S)
-    const from = type === frames.B ? frames.stringEnd(input, at + 5, to) + 1 : type === frames.D ? at + 6 : at + 5
-    const end = from <= at + 5 && type === frames.B ? -1 : frames.stringEnd(input, from, to)
-    return end < 0 ? 'none' : this.#c.doubt(statement ? 'statement' : 'portal', input.toString('utf8', from, end))
+  #doubt(type: number, input: Buffer, at: number, to: number): boolean {
+    if (this.#c.owed.length === 0) return false
+    const name = usedName(type, input, at, to)
+    return name !== null && this.#c.doubt(usesStatement(type, input, at) ? 'statement' : 'portal', name)
+  }
+  /** The same of a statement that was prepared. */
+  #onlyRunsSetting(type: number, input: Buffer, at: number, to: number): boolean {
+    const c = this.#c
+    const name = c.status === IDLE || c.probing !== null || !c.known ? null : usedName(type, input, at, to)
+    if (name === null) return false
+    const prepared = usesStatement(type, input, at) ? c.statements.get(name) : c.portals.get(name)?.prepared
+    if (prepared?.judged.setting !== true) return false
+    c.textWaits = c.waits = false
+    return true
   }
 
   // ---- messages that need a verdict
@@ -159,10 +189,8 @@ export class Requests {
     if (judged instanceof Promise) this.asking = judged.then((j) => this.#ask(pending, j))
     else {
       const stale = this.#stale(judged)
-      const early = follows(judged) && this.#c.namesInFlight
-      if (early && !this.#c.batch) { this.#pending = null; return BLOCKED }
-      // At Parse it is only asked whether it may be prepared: what it names counts when it runs.
-      if (stale !== null || (early && pending.type === frames.Q)) { this.#pending = null; this.#refuseText(out, stale ?? STALE, pending); return length }
+      if (follows(judged) && this.#c.namesInFlight) { this.#pending = null; return this.#wait() }
+      if (stale !== null) { this.#pending = null; this.#refuseText(out, stale, pending); return length }
       this.asking = this.#ask(pending, judged)
     }
     return length
@@ -200,7 +228,8 @@ export class Requests {
       return to - at
     }
     if (again === null) { this.#refuseExtended(out, frames.E, { kind: 'server', code: '0A000', message: 'cached plan must not change result type', position: 0 }); return to - at }
-    const stale = follows(again) && this.#c.namesInFlight ? STALE : this.#stale(again)
+    if (follows(again) && this.#c.namesInFlight) return this.#wait()
+    const stale = this.#stale(again)
     if (stale !== null) { this.#refuseExtended(out, frames.E, stale); return to - at }
     this.#pending = pending
     this.asking = this.#askRun(pending, again, portal)
@@ -215,6 +244,7 @@ export class Requests {
   /** The judgement that holds now; null when the text to be sent is no longer the one prepared: the old one must not run. */
   #again(prepared: Prepared): Judged | null | Promise<Judged | null> {
     if (prepared.epoch === this.#reader.epoch && (prepared.judged.lasting || prepared.names === this.#reader.names)) return prepared.judged
+    if (prepared.sql) { const made = this.#reader.made(prepared.name); return made === 'changed' ? null : made }
     const settle = (judged: Judged): Judged | null => {
       if (judged.sent !== prepared.judged.sent) return null
       prepared.judged = judged
@@ -262,16 +292,18 @@ export class Requests {
     const c = this.#c
     const unnamed = c.touch('statement', '')
     c.batch = false
+    c.batchRan = 'nothing'
     c.statements.delete('')
     c.portals.delete('')
     if (changed) frames.writeQuery(out, judged.sent)
     else out.copy(p.input, p.at, p.end)
     c.expect(QUERY, { plan, judged, ...unnamed })
+    if (mayEnd(plan, judged.statement.rowsMax)) c.mayCut = c.owed.newest(0)
     this.#moved(judged, plan)
   }
   #runParse(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
-    const prepared: Prepared = { name: p.name, judged, run: plan.run, epoch: this.#reader.epoch, names: this.#reader.names, types: p.types, shape: null, rowless: null }
+    const prepared: Prepared = { name: p.name, judged, sql: false, run: plan.run, epoch: this.#reader.epoch, names: this.#reader.names, types: p.types, shape: null, rowless: null }
     if (changed) frames.writeParse(out, p.name, judged.sent, p.types)
     else out.copy(p.input, p.at, p.end)
     c.expect(PARSE, { prepared, plan, judged, ...c.touch('statement', p.name) })
@@ -282,7 +314,11 @@ export class Requests {
     portal.plan = plan
     this.#knowShape(portal, judged, out)
     out.copy(p.input, p.at, p.end)
-    this.#c.expect(EXECUTE, { plan, judged, portal, shape: portal.shape })
+    const c = this.#c
+    c.expect(EXECUTE, { plan, judged, portal, shape: portal.shape })
+    const asked = frames.u32(p.input, p.end - 4)
+    if (mayEnd(plan, Math.min(asked === 0 ? Infinity : asked, judged.rowsParameter > 0 ? boundOf(portal, judged.rowsParameter) : judged.statement.rowsMax))) c.mayCut = c.owed.newest(0)
+    if (c.batchRan !== 'writes') c.batchRan = writes(judged) ? 'writes' : 'reads'
     this.#moved(judged, plan)
   }
   #moved(judged: Judged, plan: Plan): void {
@@ -316,8 +352,17 @@ export class Requests {
 
   // ---- messages that follow names
 
+  /** SQL's PREPARE and the protocol's Parse share one space of names. */
+  #statement(name: string): Prepared | undefined {
+    const found = this.#c.statements.get(name)
+    if (found !== undefined || name === '') return found
+    const made = this.#reader.made(name)
+    if (made === null || made === 'changed') return undefined
+    return { name, judged: made, sql: true, run: 0, epoch: this.#reader.epoch, names: this.#reader.names, types: [], shape: null, rowless: null }
+  }
+
   #bind(input: Buffer, at: number, to: number, out: Scratch): void {
-    const portal = parseBind(input, at, to, (name) => this.#c.statements.get(name))
+    const portal = parseBind(input, at, to, (name) => this.#statement(name))
     if (portal === null) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '08P01', message: 'invalid message format', position: 0 })
     if (typeof portal === 'string') {
       return this.#refuseExtended(out, frames.B, { kind: 'server', code: '26000', message: noStatement(portal), position: 0 })
@@ -334,7 +379,7 @@ export class Requests {
     if (end !== to - 1 || (what !== frames.S && what !== frames.P)) throw new Malformed(`invalid DESCRIBE message subtype ${what ?? 0}`)
     const name = input.toString('utf8', at + 6, end)
     if (what === frames.S) {
-      const prepared = this.#c.statements.get(name)
+      const prepared = this.#statement(name)
       if (prepared === undefined) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '26000', message: noStatement(name), position: 0 })
       this.#c.expect(DESCRIBE_STATEMENT, { prepared, judged: prepared.judged })
     } else {
@@ -396,61 +441,15 @@ export class Requests {
   }
 }
 
+/** Whether its answer, of at most so many rows, may be ended before its end. */
+function mayEnd(plan: Plan, rowsMax: number): boolean { return plan.bytesMax !== Infinity || (plan.rowsMax !== Infinity && rowsMax > plan.rowsMax - plan.rows) }
+function writes(judged: Judged): boolean {
+  for (const { access } of judged.statement.effects) if (access === 'write' || access === 'admin') return true
+  return false
+}
+
 /** Whether it runs a prepared statement or cursor of SQL's: texts before it may give the name another meaning. */
 function follows(judged: Judged): boolean {
   const [only] = judged.parts
   return !judged.lasting && (judged.parts.length !== 1 || only === undefined || (only.prepares === null && only.frees === null && only.declares === null && only.closes === null))
-}
-
-/** A portal, the name of a statement that doesn't exist, or null when the message is malformed. */
-function parseBind(input: Buffer, at: number, to: number, find: (name: string) => Prepared | undefined): Portal | string | null {
-  const nameEnd = frames.stringEnd(input, at + 5, to)
-  const statementEnd = nameEnd < 0 ? -1 : frames.stringEnd(input, nameEnd + 1, to)
-  if (statementEnd < 0) return null
-  let p = statementEnd + 1
-  const codes = (): number[] | null => {
-    if (p + 2 > to) return null
-    const count = frames.u16(input, p)
-    p += 2
-    if (p + count * 2 > to) return null
-    const list: number[] = []
-    for (let i = 0; i < count; i++, p += 2) { const format = frames.u16(input, p); if (format > 1) return null; list.push(format) }
-    return list
-  }
-  const parameterFormats = codes()
-  if (parameterFormats === null || p + 2 > to) return null
-  const count = frames.u16(input, p)
-  p += 2
-  const parameters: (Buffer | null)[] = []
-  for (let i = 0; i < count; i++) {
-    if (p + 4 > to) return null
-    const length = frames.i32(input, p)
-    p += 4
-    if (length < -1 || (length > 0 && p + length > to)) return null
-    // The relay's buffer changes; parameters live as long as the portal.
-    parameters.push(length < 0 ? null : Buffer.from(input.subarray(p, p + length)))
-    p += Math.max(0, length)
-  }
-  const formats = codes()
-  if (formats === null || p !== to) return null
-  if (parameterFormats.length > 1 && parameterFormats.length !== count) return null
-  const statement = input.toString('utf8', nameEnd + 1, statementEnd)
-  const prepared = find(statement)
-  if (prepared === undefined) return statement
-  return { name: input.toString('utf8', at + 5, nameEnd), prepared, formats, parameters, parameterFormats, plan: null, shape: null, described: false }
-}
-
-const formatOf = (portal: Portal, index: number): number => portal.parameterFormats.length === 1 ? portal.parameterFormats[0]! : portal.parameterFormats[index] ?? 0
-function shownParameters(portal: Portal): readonly string[] | null {
-  if (portal.parameters.length === 0) return null
-  return portal.parameters.map((p, i) => (p === null ? 'NULL' : formatOf(portal, i) === 0 ? p.toString('utf8') : `\\x${p.toString('hex')}`))
-}
-/** What `LIMIT $n` allows: Infinity when NULL or not a plain number. */
-function boundOf(portal: Portal, parameter: number): number {
-  const bytes = portal.parameters[parameter - 1]
-  if (bytes == null) return Infinity
-  if (formatOf(portal, parameter - 1) === 0) { const text = bytes.toString('latin1').trim(); return /^\d{1,15}$/.test(text) ? Number(text) : Infinity }
-  if (bytes.length === 8) { const n = bytes.readBigInt64BE(); return n >= 0n && n < 1_000_000_000n ? Number(n) : Infinity }
-  if (bytes.length === 4) { const n = bytes.readInt32BE(); return n >= 0 ? n : Infinity }
-  return Infinity
 }

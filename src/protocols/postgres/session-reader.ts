@@ -9,7 +9,7 @@ import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
 import { shapeOf } from '../../sql/shape.ts'
 import { digestOf } from './catalogs.ts'
 import { judge } from './judge.ts'
-import type { Judged, Reader } from './reader.ts'
+import type { Judged, Reader, Within } from './reader.ts'
 import { fill, type Template, templateOf } from './template.ts'
 
 /** Texts kept per view of names; the oldest go first. */
@@ -64,6 +64,9 @@ function columnOf(grant: Grant, listed: NonNullable<MaskOf['listed']>): MaskOf {
 
 const DATABASE = 'SELECT d.oid::pg_catalog.text, pg_catalog.current_setting(\'server_version_num\') FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()'
 
+const KEEP_PATH = `SELECT pg_catalog.set_config('sluice.search_path', pg_catalog.current_setting('search_path'), true), pg_catalog.set_config('search_path', 'pg_catalog', true)`
+const GIVE_PATH_BACK = `SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('sluice.search_path'), true)`
+
 export class SessionReader implements Reader {
   epoch = 1
   refusal: Reader['refusal'] = null
@@ -101,13 +104,14 @@ export class SessionReader implements Reader {
   /** The session changed the catalog itself: it reads it anew, for what is not committed is seen by nobody else. */
   changed(): void { this.#own = true }
 
-  probe(inTransaction: boolean): readonly string[] {
+  probe(within: Within): readonly string[] {
     const texts = [DATABASE, probeSql]
     this.#shared = this.#shelf.current
     this.#loading = this.#own || this.#shared === null || this.#misfit
-    if (this.#loading) texts.push(`SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)`, ...queries().map(({ sql }) => sql))
-    // What is set for the reading ends with it: with the statements' own transaction, or with a savepoint inside the client's.
-    return inTransaction ? ['SAVEPOINT sluice_reads_the_catalog', ...texts, 'ROLLBACK TO SAVEPOINT sluice_reads_the_catalog', 'RELEASE SAVEPOINT sluice_reads_the_catalog'] : texts
+    if (this.#loading) texts.push(within === 'batch' ? KEEP_PATH : `SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)`, ...queries().map(({ sql }) => sql))
+    // What is set for the reading ends with it: with the statements' own transaction, with a savepoint inside the client's, or by being set back.
+    if (this.#loading && within === 'batch') texts.push(GIVE_PATH_BACK)
+    return within === 'block' ? ['SAVEPOINT sluice_reads_the_catalog', ...texts, 'ROLLBACK TO SAVEPOINT sluice_reads_the_catalog', 'RELEASE SAVEPOINT sluice_reads_the_catalog'] : texts
   }
   #misfit = false
   /** What the shelf held when the probe was sent. */
@@ -170,16 +174,8 @@ export class SessionReader implements Reader {
   }
   /** What a name stands for. The server plans it again when names, catalog or role changed: it is judged again then, and must still be the text that the server has. */
   #named(name: string): Judged | 'changed' | null {
-    const made = this.#prepared.get(name)
-    if (made !== undefined) {
-      if (made.epoch === this.epoch) return made.judged
-      const judged = made.text === null ? null : this.#again(made.text, made.sent)
-      const inner = judged?.parts[0]?.prepares?.judged
-      if (inner === undefined) return 'changed'
-      made.judged = inner
-      made.epoch = this.epoch
-      return inner
-    }
+    const made = this.made(name)
+    if (made !== null) return made
     const parsed = this.statements(name)
     if (parsed === undefined) return null
     if (parsed.epoch === this.epoch) return parsed.judged
@@ -188,6 +184,16 @@ export class SessionReader implements Reader {
     parsed.judged = judged
     parsed.epoch = this.epoch
     return judged
+  }
+  made(name: string): Judged | 'changed' | null {
+    const made = this.#prepared.get(name)
+    if (made === undefined) return null
+    if (made.epoch === this.epoch) return made.judged
+    const inner = (made.text === null ? null : this.#again(made.text, made.sent))?.parts[0]?.prepares?.judged
+    if (inner === undefined) return 'changed'
+    made.judged = inner
+    made.epoch = this.epoch
+    return inner
   }
   /** Null: it would be sent otherwise now, or is too long to be read at once. */
   #again(text: string, sent: string): Judged | null {

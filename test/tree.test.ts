@@ -10,9 +10,9 @@ const LINES_MAX = 500
 const BANNED_FOLDERS = /(^|\/)(utils?|common|helpers?|services?|misc|lib)\//
 /** Folder of src/ → what it may import beside itself. `*` stands for everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  core: [], sql: [], shell: [], detect: [],
+  core: [], sql: [], shell: [], detect: [], tokens: [],
   wire: ['core'],
-  protocols: ['core', 'wire', 'sql', 'shell', 'detect'],
+  protocols: ['core', 'wire', 'sql', 'shell', 'detect', 'tokens'],
   auth: ['core'], store: ['core'], tunnel: ['core'],
   api: ['core', 'auth', 'store'],
   cli: ['api/schema.ts', 'main.ts', 'config.ts', 'core', 'store/record', 'demo'],

@@ -107,7 +107,7 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], filterMis
     if (deny) add('warning', rule.at, `rule ${rule.name} can never ask anyone: rule ${deny.name} refuses all that it is about`)
   }
   for (const mask of policy.mask) {
-    if (mask.with === 'token') add('warning', mask.at, `rule ${mask.name}: \`token\` is not enforced yet: it hides like \`redact\``)
+    if (mask.with === 'token' && mask.detect.length > 0) add('warning', mask.at, `rule ${mask.name}: \`token\` is for fields: what detectors find is hidden like \`redact\``)
     if (mask.lookups !== null && mask.fields.length === 0) add('warning', mask.at, `rule ${mask.name}: \`lookups\` is about fields, and there are none`)
   }
   for (const rule of [...policy.mask, ...policy.deny])

@@ -213,9 +213,9 @@ test('the strongest mask wins, and adding a policy never allows more look-ups', 
   assert.equal(grant(yaml).column('public', 'customers', 'name'), null)
 })
 
-test('a token hides like redact as long as it is not enforced, and of equal detectors the strongest stays', () => {
+test('a token is for fields: what detectors find is hidden like redact, and of equal detectors the strongest stays', () => {
   const masked = grant('[{ name: a, who: { any: true }, on: {}, allow: [read], mask: [{ fields: ["*.email"], with: token }, { detect: [email], with: partial }, { detect: [email, us-ssn], with: token }] }]')
-  assert.equal(masked.column('public', 'c', 'email')?.with, 'redact')
+  assert.equal(masked.column('public', 'c', 'email')?.with, 'token')
   assert.deepEqual(masked.detectors.map(rule => [rule.detector, rule.with]), [['email', 'redact'], ['us-ssn', 'redact']])
   assert.ok(masked.masks)
   assert.notEqual(masked.maskKey, grant(policy('allow: [read]')).maskKey)

@@ -219,7 +219,7 @@ const ASK = '`sluice resources` lists what you may reach and how'
 
 const isClass = (name: string): name is Class => (CLASSES as readonly string[]).includes(name)
 const isStronger = (a: MaskKind, b: MaskKind) => MASK_ORDER.indexOf(a) < MASK_ORDER.indexOf(b)
-/** Not enforced as itself yet: hidden whole, which is no weaker. */
+/** What a detector finds has no column to be turned back by: hidden whole, which is no weaker. */
 const enforceable = (kind: MaskKind): MaskKind => (kind === 'token' ? 'redact' : kind)
 const isFieldsAlone = (rule: Deny) =>
   rule.fields.length > 0 && rule.operations === null && rule.condition === null && rule.detect.length === 0 && rule.limit === null
@@ -238,7 +238,7 @@ function masksOf(policies: readonly PolicyRules[]): FieldRule[] {
       mask.fields
         .map(text => parseFieldPattern(text))
         .filter(pattern => pattern !== null)
-        .map(pattern => ({ pattern, rule: `${policy.name}/${mask.name}`, mask: { ...mask, with: enforceable(mask.with) } })),
+        .map(pattern => ({ pattern, rule: `${policy.name}/${mask.name}`, mask })),
     ),
   )
 }

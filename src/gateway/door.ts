@@ -15,6 +15,7 @@ import type { Gate, Login, Opened } from '../protocols/protocol.ts'
 import { covers } from '../store/revocations.ts'
 import type { Bus } from './bus.ts'
 import { credentialFor } from './credentials.ts'
+import type { Tokens } from '../tokens/tokens.ts'
 import { log } from './log.ts'
 import { type Revoked, WORKER_SHIFT, type WorkerAnswers, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
 
@@ -35,6 +36,7 @@ export interface DoorParts {
   authenticate(secret: string): Promise<Authenticated>
   /** The catalog of a resource changed: tell the other workers. */
   moved(moved: { readonly resource: string; readonly database: string }): void
+  readonly tokens: Tokens
   /** Text as the record may hold it, under these detectors. */
   redactor(grant: Grant): (text: string) => string
 }
@@ -110,7 +112,7 @@ export class Door implements Gate {
     const entry: Open = { session, resource, identity: proved, kind: found.kind, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
     this.#open.set(id, entry)
     return {
-      session, resource, database, keyedHash: this.#p.ports.keyedHash,
+      session, resource, database, keyedHash: this.#p.ports.keyedHash, tokens: this.#p.tokens,
       credential: () => this.#p.bus.ask('credential', { session: id, resource: resource.name, class: grant.needs }),
       cancelKey: (bytes, onCancel) => this.#cancelKey(entry, bytes, onCancel),
       failed: (error) => { if (!(error instanceof SluiceError)) log.error({ session: id, error: error instanceof Error ? error.stack : 'unknown' }, 'a session failed'); else log.info({ session: id, code: error.code, why: error.message }, 'a session was ended') },

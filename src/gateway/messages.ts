@@ -30,6 +30,8 @@ export interface Boot {
   readonly tls: { readonly cert: string; readonly key: string } | null
   /** Names values in the record and hashes in masks: an HMAC key, hex. */
   readonly hashKey: string
+  /** Hex: what tokens are made with. */
+  readonly tokenKey: string
   readonly revocations: readonly Revoked[]
 }
 /** What no longer holds. */

@@ -74,6 +74,7 @@ class Supervisor implements Gateway {
   #revocations: Revoked[] = []
   #bootId = randomBytes(6).toString('hex')
   #hashKey = ''
+  #tokenKey = ''
   #filterMistake: FilterMistake = () => 'it was not read yet'
   #stopping: Promise<void> | null = null
   #endings: (() => void)[] = []
@@ -92,6 +93,7 @@ class Supervisor implements Gateway {
     const keys = join(gateway.data, 'keys')
     this.#certificates = await certificates(keys, gateway.tls.kind === 'auto' ? 'auto' : gateway.tls)
     this.#hashKey = installationKey(keys)
+    this.#tokenKey = installationKey(keys, 'token.key')
     this.#keyring = { keys: openKeyring(keys), keep: (all) => writeKeyring(keys, all) }
     const storage = await startStore(gateway)
     this.#stopStore = storage.stop
@@ -180,7 +182,7 @@ class Supervisor implements Gateway {
   #answers(number: number): { [K in keyof WorkerAsks]: (body: Parameters<WorkerAsks[K]>[0]) => ReturnType<WorkerAsks[K]> | Promise<ReturnType<WorkerAsks[K]>> } {
     return {
       boot: (): Boot => ({
-        text: this.#text, file: this.#file, stored: this.#stored, number, bootId: this.#bootId, hashKey: this.#hashKey, revocations: this.#revocations,
+        text: this.#text, file: this.#file, stored: this.#stored, number, bootId: this.#bootId, hashKey: this.#hashKey, tokenKey: this.#tokenKey, revocations: this.#revocations,
         tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key }, dataFolder: this.config.gateway.data,
       }),
       keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),

@@ -17,6 +17,7 @@ import { requestDetector, redactorFor } from './detection.ts'
 import { protocols } from '../protocols/index.ts'
 import { openRecorder } from '../store/record/recorder.ts'
 import { ready as grammarReady } from '../sql/grammar.ts'
+import { Tokens } from '../tokens/tokens.ts'
 import { Bus } from './bus.ts'
 import { Door, hasher, type WorkerBus } from './door.ts'
 import { log } from './log.ts'
@@ -66,7 +67,7 @@ async function main(): Promise<void> {
   door = new Door({
     number: boot.number, bus, recorder, ports: portsOf(bus, waits, keyedHash), redactor, authenticate: (secret) => authenticator.authenticate(secret),
     secure: boot.tls === null ? null : createSecureContext({ cert: boot.tls.cert, key: boot.tls.key }),
-    moved: (moved) => bus.tell('catalog', moved),
+    moved: (moved) => bus.tell('catalog', moved), tokens: new Tokens(Buffer.from(boot.tokenKey, 'hex')),
   }, config, policiesOf(config), boot.revocations)
   for (const protocol of protocols) {
     protocol.limit(config.gateway.limits)

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { LiveSession } from '../core/open.ts'
 import type { Resource } from '../core/resource.ts'
+import type { Tokens } from '../tokens/tokens.ts'
 
 /** Who wants where to, before anything is proved. */
 export interface Login {
@@ -32,6 +33,8 @@ export interface Opened {
   moved(): void
   /** Keyed hash for masks (`hash`) and the record. */
   keyedHash(bytes: string | Uint8Array): string
+  /** What stands for values of columns masked with `token`, and back. */
+  readonly tokens: Tokens
   /** State that reviews bind to beside the bytes; set by the protocol when it knows it. */
   state: () => string
 }

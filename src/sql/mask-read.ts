@@ -7,24 +7,31 @@ import { isText, maskExpression, quote, relationName } from './mask-expression.t
 import { needsFence } from './filter-read.ts'
 import { groupByKey } from './mask-group.ts'
 import { lookups } from './lookup.ts'
+import type { ShownOrigin } from './mask-origin.ts'
+import { passedOf, type Read, tokenPasses } from './token-pass.ts'
 import { isShown, type Named, noteHidden, noteWire, pathOf, type Ranged, Refusal, refsBelow, type Usage, usageOf, type Work } from './mask-work.ts'
 import { as, kindOf, type Place, stringsOf, walk } from './walk.ts'
 
-export function maskReads(work: Work, reads: readonly (Ranged & { readonly masked: Masked })[], statement: Node): void {
-  for (const read of reads) {
-    const { relation } = read.masked
-    const usage = usageOf(work.names, read, relation)
+export function maskReads(work: Work, reads: readonly Read[], statement: Node, origins: readonly ShownOrigin[]): void {
+  const readings = reads.map((read) => {
+    const usage = usageOf(work.names, read, read.masked.relation)
     sameNames(work, read)
-    joins(work, read)
     if (work.names.writes.length > 0) writesRead(read, usage)
     for (const column of lookups(work, read, usage)) usage.columns.add(column)
-    const passes = passing(work, read, usage, statement)
+    return { read, usage }
+  })
+  const tokens = tokenPasses(work, readings, statement, origins)
+  work.passed.push(...passedOf(origins, tokens))
+  for (const { read, usage } of readings) {
+    joins(work, read, tokens.get(read) ?? NOTHING)
+    const passes = new Set([...passing(work, read, usage, statement), ...tokens.get(read) ?? NOTHING])
     replace(work, read, usage, passes)
     qualifiedNames(work, read)
     wholeRows(work, read, usage)
     groupByKey(work, read, usage)
   }
 }
+const NOTHING: ReadonlySet<string> = new Set()
 
 /** `SELECT list FROM ONLY schema.table`, with the columns that are used in the table's own order. */
 export function subselect(work: Work, masked: Masked, usage: Pick<Usage, 'columns' | 'system' | 'by'>, only: boolean, sample: string, passes: ReadonlySet<string> = new Set()): string {
@@ -146,7 +153,7 @@ function restricts(place: Place): boolean {
 }
 
 /** Under a constant mask every row would meet every row: refused rather than answered with a cross product. */
-function joins(work: Work, read: Ranged & { readonly masked: Masked }): void {
+function joins(work: Work, read: Read, passes: ReadonlySet<string>): void {
   const { masked, reference } = read
   const refuse = (column: string): never => {
     throw new Refusal(masked.hidden.get(column)!.rule, `${label(masked.relation)}.${column} is masked, so nothing can be joined by it`, 'join by a key that is not masked')
@@ -161,7 +168,7 @@ function joins(work: Work, read: Ranged & { readonly masked: Masked }): void {
     if (COMPUTES.has(stringsOf(expression.name)?.at(-1) ?? '') || !restricts(place)) continue
     const sides = [refsBelow(expression.lexpr), refsBelow(expression.rexpr)]
     for (const [side, other] of [[sides[0]!, sides[1]!], [sides[1]!, sides[0]!]]) {
-      const column = side!.map(mine).find((name) => name !== null && masked.hidden.has(name))
+      const column = side!.map(mine).find((name) => name !== null && masked.hidden.has(name) && !passes.has(name))
       if (typeof column === 'string' && other!.some((ref) => mine(ref) === null)) refuse(column)
     }
   }
@@ -210,7 +217,15 @@ export function copyTable(work: Work, read: Ranged & { readonly masked: Masked }
   // In the order that COPY was asked for, and without children: COPY of a table takes its own rows only.
   const order = named === null || attributes === undefined ? relation.columns : named.map((name) => relation.columns.find((column) => column.name === name))
   if (order.some((column) => column === undefined)) throw new Refusal('mask', `a column of COPY is not one of ${label(relation)}`, 'name columns of the table')
-  const inner = subselect(work, { ...read.masked, relation: { ...relation, columns: order.map((column) => column!) } }, { columns, system: new Set(), by: new Map() }, true, '')
+  const passes = new Set<string>()
+  for (const [index, column] of order.filter((one) => columns.has(one!.name)).entries()) {
+    const hidden = read.masked.hidden.get(column!.name)
+    if (hidden?.with !== 'token' || !work.single || work.tokens?.has(column!) !== true) continue
+    passes.add(column!.name)
+    noteWire(work, relation, hidden)
+    work.passed.push({ index, relation: relation.oid, number: column!.number, type: column!.type, typmod: column!.typmod })
+  }
+  const inner = subselect(work, { ...read.masked, relation: { ...relation, columns: order.map((column) => column!) } }, { columns, system: new Set(), by: new Map() }, true, '', passes)
   splice.replace(first, end, `(${inner})`)
   const expected = work.expect(inner, (made) => made)
   work.expected.set(read.place.up!.body, (old, now, same) => {

@@ -1,7 +1,7 @@
 // One statement on its way through the masks: what it names, gathered in one walk, and what has been decided so far. A name is taken for
 // a masked column whenever it could be one: too much is hidden before too little.
 import type { A_Expr, ColumnRef, JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query'
-import type { Catalog, Relation } from './catalog.ts'
+import type { Catalog, Column, Relation } from './catalog.ts'
 import type { Hidden, Masked, MaskIndex } from './mask-index.ts'
 import { label, STATISTICS } from './mask-index.ts'
 import type { Reference, Resolution } from './resolve.ts'
@@ -22,6 +22,22 @@ export interface WireMask { readonly schema: string; readonly table: string; rea
 /** A parameter that is written to a masked column: refuse the run when it is what the mask shows (see storesMask). */
 export interface StoredParameter { readonly parameter: number; readonly hidden: Hidden; /** NULL is refused too: the mask shows NULL. */ readonly nullRefused: boolean; readonly column: string }
 export interface Lookup { readonly schema: string; readonly table: string; readonly column: string; readonly rule: string; readonly count: number; readonly perMs: number; readonly parameter: number | null; readonly at: number; readonly length: number }
+/** What stands for values, given by who holds the key. */
+export interface TokenCodec {
+  /** Whether values of this column have tokens. */
+  has(column: Column): boolean
+  /** Whether equal values of both have equal tokens. */
+  alike(one: Column, other: Column): boolean
+  /** The value that a text stands for; null when it is no token. `certain`: it can be nothing else. */
+  back(column: Column, text: string): { readonly value: string; readonly certain: boolean } | null
+}
+/** A result column, by its place from 0, that leaves the server with real values. */
+export interface Passed { readonly index: number; readonly relation: number; readonly number: number; readonly type: number; readonly typmod: number }
+/**
+ * A parameter that may hold a token, and the numbers of those that are added for it: `value` is what it stands for, when anything does; with
+ * `certain`, that goes there when it can be nothing else. What is not turned is NULL; under `plain` the parameter itself, where it is no token.
+ */
+export interface TurnedParameter { readonly parameter: number; readonly column: Column; readonly value: number; readonly certain: number | null; readonly plain: boolean }
 /** Compares an old node with its replacement; true when only what was meant to differ differs. */
 export type Expected = (old: unknown, now: unknown, same: (old: unknown, now: unknown) => boolean) => boolean
 
@@ -128,6 +144,14 @@ export interface Work {
   readonly stored: StoredParameter[]
   readonly lookups: Lookup[]
   readonly touched: Set<string>
+  /** The text holds this statement alone. */
+  readonly single: boolean
+  /** Null: columns masked by `token` are hidden whole. */
+  readonly tokens: TokenCodec | null
+  readonly passed: Passed[]
+  readonly turned: TurnedParameter[]
+  /** Columns whose tokens were turned back in the text itself. */
+  readonly opened: Set<string>
   /** Rules of row filters that apply. */
   readonly filters: Set<string>
   /** What the text's own kind allows: SQL PREPARE, EXPLAIN and COPY answer without origins or run later. */

@@ -9,7 +9,7 @@ import { checkDefinition, checkOpaque } from './mask-ddl.ts'
 import { label, maskIndex, type MaskIndex, type MaskOf } from './mask-index.ts'
 import { type ShownOrigin, shownOrigins } from './mask-origin.ts'
 import { copyTable, maskReads } from './mask-read.ts'
-import { type Expected, type HiddenUse, type Lookup, maskedOf, Names, type Ranged, Refusal, type StoredParameter, type WireMask, type Work } from './mask-work.ts'
+import { type Expected, type HiddenUse, type Lookup, maskedOf, Names, type Passed, type Ranged, Refusal, type StoredParameter, type TokenCodec, type TurnedParameter, type WireMask, type Work } from './mask-work.ts'
 import { routineTaint } from './mask-view.ts'
 import { maskWrite } from './mask-write.ts'
 import { resolve } from './resolve.ts'
@@ -28,6 +28,8 @@ export interface MaskInput {
   readonly unknownCall: string | null
   /** SQL functions it calls whose bodies only read. */
   readonly followed?: Iterable<number>
+  /** What stands for values of columns masked by `token`; absent: such columns are hidden whole. */
+  readonly tokens?: TokenCodec
 }
 interface Common {
   /** Masked relations that the text reads or whose rows it may move: with kind unchanged, or with look-ups, its errors and notices may carry values. */
@@ -40,6 +42,12 @@ interface Common {
   readonly stored: readonly StoredParameter[]
   /** Rules of row filters that narrow it. */
   readonly filters: readonly string[]
+  /** Columns of the answer whose values the wire must make tokens of. */
+  readonly passed: readonly Passed[]
+  /** Parameters that may hold tokens: the text has more parameters than were asked. */
+  readonly turned: readonly TurnedParameter[]
+  /** It holds values that tokens stood for. */
+  readonly opened: boolean
 }
 export type MaskResult =
   | { readonly kind: 'unchanged' } & Common
@@ -48,7 +56,7 @@ export type MaskResult =
     readonly origins: readonly ShownOrigin[] } & Common
   | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
 
-const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], onValues: false, wire: [], stored: [], filters: [] }
+const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], onValues: false, wire: [], stored: [], filters: [], passed: [], turned: [], opened: false }
 const WRITES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 /** Statements of a text that are masked statements themselves, or hold one. */
 const WRAPPERS: Readonly<Record<string, Work['wrapper']>> = { ExplainStmt: 'explain', PrepareStmt: 'prepare', DeclareCursorStmt: 'cursor', CreateTableAsStmt: 'create', CopyStmt: 'copy' }
@@ -84,6 +92,11 @@ interface Pass {
   readonly lookups: Lookup[]
   readonly touched: Set<string>
   readonly filters: Set<string>
+  readonly single: boolean
+  readonly tokens: TokenCodec | null
+  readonly passed: Passed[]
+  readonly turned: TurnedParameter[]
+  readonly opened: Set<string>
   readonly origins: ShownOrigin[]
   readonly splice: () => Splice
 }
@@ -93,7 +106,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
   for (const oid of input.followed ?? []) checkCalled(index, oid)
   let splice: Splice | null = null
   const pass: Pass = {
-    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), filters: new Set(), origins: [],
+    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), filters: new Set(), origins: [], single: input.tree.statements.length === 1, tokens: input.tokens ?? null, passed: [], turned: [], opened: new Set(),
     splice: () => {
       if (splice !== null) return splice
       const scanned = tokens(input.text)
@@ -106,7 +119,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
     maskStatement(pass, statement.node, context)
     if (unsettles(statement.node)) context = null
   }
-  const common: Common = { touched: [...pass.touched], onValues: [...index.onValues].some((oid) => pass.touched.has(label(input.catalog.relations.get(oid)!))), wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters] }
+  const common: Common = { touched: [...pass.touched], onValues: [...index.onValues].some((oid) => pass.touched.has(label(input.catalog.relations.get(oid)!))), wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters], passed: pass.passed, turned: pass.turned, opened: pass.opened.size > 0 || pass.turned.length > 0 }
   if (pass.expected.size === 0) return { kind: 'unchanged', ...common }
   const { text, edits } = pass.splice().finish()
   const again = parseShort(text)
@@ -144,9 +157,10 @@ function maskStatement(pass: Pass, node: Node, context: NameContext | null): voi
     if (place.up?.kind !== 'CopyStmt') reads.push({ ...ranged, masked })
     else copy(work, { ...ranged, masked })
   }
-  maskReads(work, reads, inner)
+  const origins = shownOrigins(inner, reads, resolution.byNode)
+  maskReads(work, reads, inner, origins)
   if (wrapper === 'explain' && work.filters.size > 0) throw new Refusal([...work.filters][0]!, 'EXPLAIN shows estimates and counts of rows outside the row filter', 'run the statement itself')
-  if (wrapper === 'none' || wrapper === 'cursor' || wrapper === 'prepare') pass.origins.push(...shownOrigins(inner, reads, resolution.byNode))
+  if (wrapper === 'none' || wrapper === 'cursor' || wrapper === 'prepare') pass.origins.push(...origins)
 }
 
 /** COPY of a table itself, not of a query. */

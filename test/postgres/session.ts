@@ -14,6 +14,8 @@ import { Guard } from '../../src/protocols/postgres/guard.ts'
 import { hidingOf } from '../../src/protocols/postgres/hiding.ts'
 import { cancelUpstream, connectUpstream, type Upstream } from '../../src/protocols/postgres/login.ts'
 import { type CatalogShelf, SessionReader, type SharedCatalog } from '../../src/protocols/postgres/session-reader.ts'
+import { codecOf } from '../../src/protocols/postgres/token-cells.ts'
+import { Tokens } from '../../src/tokens/tokens.ts'
 import type { Catalog } from '../../src/sql/catalog.ts'
 import { ready } from '../../src/sql/grammar.ts'
 import { Relay } from '../../src/wire/relay.ts'
@@ -22,6 +24,7 @@ import type { TestServer } from '../servers/postgres.ts'
 import { RawClient } from './client.ts'
 import { DETAIL_OF } from '../../src/store/record/layout.ts'
 
+const TOKENS = new Tokens(Buffer.alloc(32, 1))
 const IDENTITY: Identity = { subject: 'agent@example.com', issuer: 'corp', groups: ['team'], agent: false, onBehalfOf: null, credentialHash: '', tokenId: null, expiresAtMs: Infinity }
 export const EVERYTHING = 'policies: [{ name: all, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin] }]\n'
 const config = (port: number, policies: string, more: string) => parseConfig(`identity: { issuers: [{ name: corp, issuer: "http://127.0.0.1:1", audience: sluice, subject: email, groups: groups }] }
@@ -96,9 +99,9 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
       durable: () => (options.durableMs === undefined ? true : new Promise((done) => setTimeout(done, options.durableMs))),
     },
   })
-  reader = new SessionReader({ shelf: options.shelf ?? new MemoryShelf(), grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${server.port}\0${options.database ?? ''}\0${Math.random()}`, keyedHash })
+  reader = new SessionReader({ shelf: options.shelf ?? new MemoryShelf(), grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${server.port}\0${options.database ?? ''}\0${Math.random()}`, keyedHash, tokens: codecOf(TOKENS) })
   for (const [name, value] of upstream.parameters) reader.reported(name, value)
-  const guard = new Guard(hidingOf(() => session.grant, reader, keyedHash), new Map())
+  const guard = new Guard(hidingOf(() => session.grant, reader, keyedHash, TOKENS), new Map())
   const [near, far] = duplexPair(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark })
   let relay: Relay | null = null
   const codec = new PostgresCodec(reader, guard, { waiting: (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it'), computed: () => {} })

@@ -53,6 +53,8 @@ export class Guard {
     const kept = known ?? this.#last
     if (kept !== null && parts !== null && kept.parts === parts && kept.source.length === to - at && sameFormats(kept.formats, formats) && input.compare(kept.source, 0, kept.source.length, at, to) === 0) return kept
     const source = Buffer.from(input.subarray(at, to))
+    const passed = judged?.passed ?? []
+    let found = 0
     const masks: (CellMask | null)[] = []
     let p = at + 7
     for (let i = 0, count = u16(input, at + 5); i < count; i++) {
@@ -61,8 +63,11 @@ export class Guard {
       const name = input.toString('utf8', p, end)
       p = end + 19
       const format = formats.length === 1 ? formats[0]! : formats[i] ?? u16(input, end + 17)
+      for (const one of passed) if (one.index === i && one.relation === u32(input, end + 1) && one.number === u16(input, end + 5)) found++
       masks.push(this.#hiding.field({ name, table: u32(input, end + 1), column: u16(input, end + 5), type: u32(input, end + 7), typmod: i32(input, end + 13), format }, judged))
     }
+    // Its values were let through to be hidden here: one that is not where it must be would go out bare.
+    if (found !== passed.length) throw new Malformed('the server described other columns than were asked for')
     return this.#last = { source, formats, parts, masks, masking: masks.some((mask) => mask !== null), description: withOrigins(this.#hiding.description(source) ?? source, judged, source) }
   }
 

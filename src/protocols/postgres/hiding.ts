@@ -5,11 +5,13 @@ import type { Grant } from '../../core/policy.ts'
 import { compileDetectors, type Detector } from '../../detect/index.ts'
 import { hiddenByOrigin } from '../../sql/mask-index.ts'
 import { copyMask, type CopyOptions } from './copy.ts'
-import { NotAllowed } from '../../core/errors.ts'
+import { Malformed, NotAllowed } from '../../core/errors.ts'
 import { type Clean, cleanDescription, cleaner, cleanWords, type Strictness } from './errors.ts'
 import type { CopyMask, Hiding } from './guard.ts'
 import type { Judged } from './reader.ts'
 import type { SessionReader } from './session-reader.ts'
+import type { Tokens } from '../../tokens/tokens.ts'
+import { tokenCell } from './token-cells.ts'
 import { cellMask } from './values.ts'
 
 const SETS_MAX = 256
@@ -24,13 +26,14 @@ function detectorOf(grant: Grant): Detector | null {
   return detectors.get(grant.maskKey) ?? null
 }
 
-export function hidingOf(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string): Hiding { return new GrantHiding(grant, reader, keyedHash) }
+export function hidingOf(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string, tokens: Tokens): Hiding { return new GrantHiding(grant, reader, keyedHash, tokens) }
 
 class GrantHiding implements Hiding {
   readonly #grant: () => Grant
   readonly #reader: SessionReader
   readonly #hash: (bytes: Uint8Array) => string
-  constructor(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string) { this.#grant = grant; this.#reader = reader; this.#hash = keyedHash }
+  readonly #tokens: Tokens
+  constructor(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string, tokens: Tokens) { this.#grant = grant; this.#reader = reader; this.#hash = keyedHash; this.#tokens = tokens }
 
   get active(): boolean { return this.#grant().masks }
   get #detector(): Detector | null { return detectorOf(this.#grant()) }
@@ -43,20 +46,27 @@ class GrantHiding implements Hiding {
 
   field(field: { name: string; table: number; column: number; type: number; typmod: number; format: number }, _judged: Judged | null): CellMask | null {
     const column = field.table === 0 ? null : this.#masked(field.table, field.column)
-    return cellMask({ type: field.type, typmod: field.typmod, format: field.format, name: null }, column, this.#detector?.inColumn(`${field.name} ${this.#nameOf(field.table, field.column)}`) ?? null, this.#hash)
+    const type = { type: field.type, typmod: field.typmod, format: field.format, name: null }
+    return column === 'token' ? tokenCell(type, this.#tokens, this.#hash) : cellMask(type, column, this.#detector?.inColumn(`${field.name} ${this.#nameOf(field.table, field.column)}`) ?? null, this.#hash)
   }
   /** The column's own name, whatever it is called in this answer. */
   #nameOf(table: number, column: number): string { return table === 0 ? '' : this.#reader.catalog?.relations.get(table)?.columns.find(({ number }) => number === column)?.name ?? '' }
   copy(format: number, formats: readonly number[], judged: Judged | null): CopyMask | null {
     const detector = this.#detector
-    if (detector === null) return null
+    const passed = judged?.passed ?? []
+    if (detector === null && passed.length === 0) return null
     const out = judged?.copyOut ?? null
     if (out === null) throw new NotAllowed('COPY in a text of several statements can\'t be searched for what must be hidden')
     const options: CopyOptions = format === 1 ? { ...out.options, format: 'binary' } : out.options
     // Text and CSV hold every value as text. In binary the types must be known.
-    if (format === 1 && out.types === null) throw new NotAllowed('COPY (query) in binary format can\'t be searched for what must be hidden: use text or csv')
+    if (format === 1 && detector !== null && out.types === null) throw new NotAllowed('COPY (query) in binary format can\'t be searched for what must be hidden: use text or csv')
     const mask = (type: number) => cellMask({ type, typmod: -1, format, name: null }, null, detector, this.#hash)
-    const masks = formats.map((_, i) => mask(format === 1 ? out.types?.[i] ?? 0 : TEXT))
+    const masks = formats.map((_, i) => {
+      const token = passed.find(({ index }) => index === i)
+      if (token !== undefined) return tokenCell({ type: token.type, typmod: token.typmod, format, name: null }, this.#tokens, this.#hash)
+      return mask(format === 1 ? out.types?.[i] ?? 0 : TEXT)
+    })
+    if (passed.some(({ index }) => index >= masks.length)) throw new Malformed('the server sent fewer columns than were asked for')
     return copyMask(options, masks, mask(TEXT))
   }
   words(message: Buffer, strict: boolean): Buffer | null { return cleanWords(message, this.#clean(), strict ? this.#known : null) }

@@ -8,7 +8,7 @@ import { effectsOf } from '../../sql/effects.ts'
 import { type Outcome, parse, STATEMENT_BYTES_MAX, tokens, type Tree } from '../../sql/grammar.ts'
 import type { MaskOf } from '../../sql/mask-index.ts'
 import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
-import type { StoredParameter } from '../../sql/mask-work.ts'
+import type { StoredParameter, TokenCodec } from '../../sql/mask-work.ts'
 import { isPointRead } from '../../sql/point.ts'
 import { hiddenLiterals } from '../../sql/literals-hidden.ts'
 import { storesMask } from '../../sql/mask-write.ts'
@@ -30,6 +30,7 @@ export interface View {
   /** What a name of a prepared statement stands for, judged under this view; `changed` when another text than the one prepared would be sent now. */
   prepared(name: string): Judged | 'changed' | null
   keyedHash(text: string): string
+  readonly tokens: TokenCodec
 }
 /** What is kept for EXECUTE of it, by its parts: texts of one shape share them. */
 const readingOf = new WeakMap<Judged['parts'], StatementReading>()
@@ -65,7 +66,7 @@ function unread(text: string, reason: string, syntax: Judged['syntax']): Judged 
   return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false } }
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
-  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], computed: [],
+  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], passed: [], turned: [], computed: [],
   position: (at) => at, refusedParameters: () => null,
 }
 
@@ -86,7 +87,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
     return { ...made, lasting: false }
   }
   const runs = used.filter((one) => one !== null && one !== 'changed')
-  const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings), followed: readings.flatMap((reading) => [...reading.followed]) })
+  const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings), followed: readings.flatMap((reading) => [...reading.followed]), tokens: view.tokens })
   const setting = readings.length > 0 && readings.every((r) => SETTING.has(r.kind ?? ''))
   const effects: readonly Effect[] = readings.length === 0 ? NOTHING_ASKED : readings.flatMap((r) => r.effects)
   const sent = masked.kind === 'rewritten' ? masked.text : text
@@ -107,6 +108,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   return {
     text, statement, sent, syntax: null, parts, setting,
     edits: shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
+    passed: masked.kind === 'refused' ? [] : masked.passed, turned: masked.kind === 'refused' ? [] : masked.turned,
     computed: masked.kind === 'rewritten' ? [...new Set(masked.hidden.filter((h) => h.computed).map((h) => `${h.schema}.${h.table}.${h.column}`))] : [],
     lasting: used.length === 0 && readings.every((r) => r.prepared === null && r.cursor === null),
     changesCatalog: readings.some((r) => r.changesCatalog || !made(r)), moves: readings.some(moves), endsTransaction: readings.some((r) => r.transaction !== null && UNDOES.has(r.transaction.control)),
@@ -187,11 +189,11 @@ function executeValues(readings: readonly StatementReading[]): (string | null)[]
 /** Errors of a statement that ran on real values of a masked table may carry them: writes, look-ups, triggers. */
 function ranOnValues(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {
   if (masked.touched.length === 0) return false
-  return masked.onValues || (masked.kind === 'rewritten' && masked.lookups.length > 0) || readings.some((r) => r.effects.some((e) => e.access === 'write' || e.access === 'admin'))
+  return masked.onValues || masked.opened || masked.passed.length > 0 || (masked.kind === 'rewritten' && masked.lookups.length > 0) || readings.some((r) => r.effects.some((e) => e.access === 'write' || e.access === 'admin'))
 }
 /** Whether its literals may be values of masked columns. */
 function sensitive(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: readonly StatementReading[]): boolean {
-  return ranOnValues(masked, readings) || (masked.kind === 'rewritten' && masked.hidden.some((h) => h.computed))
+  return ranOnValues({ ...masked, passed: [] }, readings) || (masked.kind === 'rewritten' && masked.hidden.some((h) => h.computed))
 }
 
 /** Whether another text of its shape means the same: no literal decides about effects, masks or what the record shows. */

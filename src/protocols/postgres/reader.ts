@@ -1,5 +1,6 @@
 // What a text means under the names, masks and policy of one session: judged once per text and state of names, shared by the sessions
 // of a worker that see the same. It decides nothing: it says what is asked, in words that rules read.
+import type { TurnedParameter } from '../../sql/mask-work.ts'
 import type { Edit } from '../../sql/splice.ts'
 import type { CopyOptions } from './copy.ts'
 import type { Statement } from '../../core/statement.ts'
@@ -17,6 +18,10 @@ export interface Judged {
   readonly edits: readonly Edit[] | null
   /** Result columns whose origin is put back into the description. */
   readonly origins: readonly { readonly index: number; readonly relation: number; readonly number: number }[]
+  /** Result columns whose values come as they are, for the wire to make tokens of. */
+  readonly passed: readonly { readonly index: number; readonly relation: number; readonly number: number; readonly type: number; readonly typmod: number }[]
+  /** Parameters that may hold tokens, and those that `sent` has in addition for what they stand for. */
+  readonly turned: readonly TurnedParameter[]
   /** Masked columns that it uses beyond showing them: the client is told. */
   readonly computed: readonly string[]
   /** The same in every session of this view: not when it names a prepared statement. */

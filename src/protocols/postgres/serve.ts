@@ -17,6 +17,7 @@ import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from
 import { detectPooler } from './pooler.ts'
 import { OwnConnection } from './query.ts'
 import { SessionReader } from './session-reader.ts'
+import { codecOf } from './token-cells.ts'
 
 /** Bytes of the secret in the cancel keys we hand out: 4 in protocol 3.0, and in 3.2 as the server does. */
 const CANCEL_SECRET_BYTES = { 0: 4, 2: 32 } as const
@@ -78,9 +79,9 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     await shelf.checked()
     const upstream = await dial(resource, database, await opened.credential(), settings)
     if (socket.destroyed) { upstream.socket.destroy(); return 'the client left' }
-    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash })
+    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash, tokens: codecOf(opened.tokens) })
     const names = new Map(resource.attribution === 'application_name' ? [['application_name', () => application]] : [])
-    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash), names)
+    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash, opened.tokens), names)
     let relay: Relay | null = null
     const told = new Set<string>()
     const codec = new PostgresCodec(reader, guard, {

@@ -5,6 +5,7 @@ import type { Catalog } from '../../sql/catalog.ts'
 import { filterOf } from '../../sql/filter.ts'
 import { catalogFrom, catalogQueries, type Row } from '../../sql/load.ts'
 import type { MaskOf } from '../../sql/mask-index.ts'
+import type { TokenCodec } from '../../sql/mask-work.ts'
 import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
 import { shapeOf } from '../../sql/shape.ts'
 import { digestOf } from './catalogs.ts'
@@ -76,6 +77,7 @@ export class SessionReader implements Reader {
   readonly #listed: NonNullable<MaskOf['listed']>
   readonly #resource: string
   readonly #keyedHash: (text: string) => string
+  readonly #tokens: TokenCodec
   #catalog: Catalog | null = null
   #seen: Catalog | null = null
   #grantSeen: Grant
@@ -89,7 +91,8 @@ export class SessionReader implements Reader {
   #strings = true
   #encoding = 'UTF8'
 
-  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; views: readonly string[]; resource: string; keyedHash: (text: string) => string }) {
+  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; views: readonly string[]; resource: string; keyedHash: (text: string) => string; tokens: TokenCodec }) {
+    this.#tokens = parts.tokens
     this.#keyedHash = parts.keyedHash
     this.#shelf = parts.shelf
     this.#grant = parts.grant
@@ -211,7 +214,7 @@ export class SessionReader implements Reader {
     if (shape !== null && template !== undefined) return fill(template, text, bytes, start, end, shape)
     const judged = judge(text, {
       catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen, this.#listed), grant: this.#grantSeen, functions: this.#listed.functions, refusal: this.refusal,
-      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash,
+      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash, tokens: this.#tokens,
     })
     if (judged instanceof Promise) return judged
     if (refusal !== null || !judged.lasting) return judged

@@ -122,6 +122,9 @@ for (const version of SUITE_VERSIONS) {
         await server.sql('CREATE MATERIALIZED VIEW copied AS SELECT id, ssn AS number, ssn::text || card AS both FROM people', name)
         for (const view of ORDER) await server.sql(`CREATE VIEW ${view} ${view === 'barrier' ? 'WITH (security_barrier)' : ''} AS ${VIEWS[view]![0]}`, name)
         await server.sql(`CREATE FUNCTION over_view(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT number FROM public.plain WHERE id = $1'`, name)
+        if (name === 'one') await server.sql(`CREATE EXTENSION postgres_fdw; CREATE SERVER self FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${server.port}', dbname 'one'); CREATE USER MAPPING FOR PUBLIC SERVER self OPTIONS (user 'gwsuper', password_required 'false');
+          CREATE SCHEMA far; CREATE FOREIGN TABLE people_far(id int, number text OPTIONS (column_name 'ssn'), card text, name text) SERVER self OPTIONS (schema_name 'public', table_name 'people'); CREATE FOREIGN TABLE far.people(id int, ssn text) SERVER self OPTIONS (schema_name 'public');
+          CREATE FOREIGN TABLE far.plain(id int, number text, name text) SERVER self OPTIONS (schema_name 'public'); CREATE FOREIGN TABLE far.others(id int, ssn text) SERVER self OPTIONS (schema_name 'hr', table_name 'people'); CREATE FOREIGN TABLE far.filtered(id int) SERVER self OPTIONS (schema_name 'public'); CREATE FOREIGN TABLE far.teams(id int, label text) SERVER self OPTIONS (schema_name 'public')`, name)
         await server.sql('GRANT USAGE ON SCHEMA hr TO app; GRANT SELECT ON ALL TABLES IN SCHEMA public, hr TO app', name)
       }
       one = await MaskedSession.open(server, 'one', 'app', masked)
@@ -243,6 +246,20 @@ for (const version of SUITE_VERSIONS) {
       assert.deepEqual(columns('SELECT n FROM over_copied'), ['public.people.ssn'])
       assert.deepEqual(columns('SELECT c FROM by_card'), ['public.people.card', 'public.people.id'])
       for (const text of ['SELECT * FROM plain', 'SELECT v FROM plain v', 'TABLE plain', 'SELECT row_to_json(v) FROM plain v']) assert.deepEqual(columns(text), ['public.people.id', 'public.people.name', 'public.people.ssn'], text)
+    })
+    test('hides in foreign tables what it hides in the tables that they show', async () => {
+      const wide = await MaskedSession.open(server, 'one', 'gwsuper', masked)
+      const hidden = (name: string) => [...maskIndex(wide.catalog, masked).masked.get(wide.catalog.byName.get(name)!.oid)?.hidden.keys() ?? []].join(' ')
+      assert.deepEqual(['public.people_far', 'far.people', 'far.plain', 'far.others', 'far.teams'].map(hidden), ['number card', 'ssn', 'number', '', ''])
+      assert.match(maskIndex(wide.catalog, masked).blocked.get(wide.catalog.byName.get('far.filtered')!.oid) ?? '', /public\.filtered/)
+      for (const text of ['SELECT id, number, card FROM people_far ORDER BY id LIMIT 3', 'SELECT count(*) FROM people_far WHERE number > $$A$$', 'SELECT f.number, p.name FROM people_far f JOIN people p USING (id) WHERE id < 3 ORDER BY 2', 'SELECT * FROM far.plain WHERE id = 3']) {
+        const run = await wide.run(text)
+        assert.equal(run.error, null, text)
+        assert.ok(run.rows.length > 0)
+        assert.doesNotMatch(JSON.stringify(run.rows), /MARKER/, text)
+      }
+      assert.deepEqual((await wide.run('SELECT label FROM far.teams WHERE id = 2')).rows, [['team 2']])
+      await wide.close()
     })
     test('says what is in the way and what would do', async () => {
       const refused = await one.mask('SELECT id FROM filtered')

@@ -45,6 +45,8 @@ export interface Relation {
   readonly calls?: readonly number[]
   /** What a view or materialized view selects, in the server's words, every relation qualified. */
   readonly definition?: string
+  /** What a foreign table of postgres_fdw shows: the table's name over there, and columns that are called otherwise there. */
+  readonly remote?: { readonly schema: string; readonly table: string; readonly columns: readonly (readonly [number: number, name: string])[] }
   /** Rules other than a view's own. */
   readonly rules: boolean
   /** User triggers (not those of foreign keys). */

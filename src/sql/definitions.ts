@@ -147,27 +147,33 @@ function serverNames(catalog: Catalog): Names {
 function sessionNames(catalog: Catalog, routine: Routine): Names {
   const server = serverNames(catalog)
   const named = routine.argumentNames ?? []
+  const path = pathOf(routine)
   return {
     relation: (schema, name) => {
       if (schema !== null) return server.relation(schema, name)
+      if (path !== null) return ['pg_catalog', ...path].map((one) => catalog.byName.get(`${one}.${name}`)).find((relation) => relation !== undefined) ?? null
       const found = tablesNamed(catalog, name)
       return found.length === 1 ? found[0]! : null
     },
-    routines: (path) => {
-      if (path.length > 1) return server.routines(path)
-      const found = catalog.routines.get(path[0]!) ?? []
+    routines: (called) => {
+      if (called.length > 1) return server.routines(called)
+      const found = (catalog.routines.get(called[0]!) ?? []).filter((one) => path === null || path.includes(one.schema))
       if (found.length === 0) return null
-      if (builtIn(catalog, path)) throw new Unfollowed(`${path[0]}() could be the server's own function or another`)
+      if (builtIn(catalog, called)) throw new Unfollowed(`${called[0]}() could be the server's own function or another`)
       return found.map(shortOf)
     },
     builtIn: server.builtIn,
-    behindOperator: (path) => path.length > 1 ? server.behindOperator(path) : (catalog.operators.get(path[0] ?? '') ?? []).flatMap((one) => one.routines.length > 0 ? one.routines : UNKNOWN_ROUTINE),
-    behindType: (path) => path.length > 1 ? server.behindType(path) : (catalog.types.get(path[0] ?? '') ?? []).flatMap((one) => one.routines),
-    parameter: (path) => path.length === 2 && path[0] !== routine.name ? null : named.includes(path.at(-1)!) ? columnFlow(`$${named.indexOf(path.at(-1)!) + 1}`) : null,
+    behindOperator: (called) => called.length > 1 ? server.behindOperator(called) : (catalog.operators.get(called[0] ?? '') ?? []).flatMap((one) => one.routines),
+    behindType: (called) => called.length > 1 ? server.behindType(called) : (catalog.types.get(called[0] ?? '') ?? []).flatMap((one) => one.routines),
+    parameter: (called) => called.length === 2 && called[0] !== routine.name ? null : named.includes(called.at(-1)!) ? columnFlow(`$${named.indexOf(called.at(-1)!) + 1}`) : null,
   }
 }
-/** Of an operator whose function is the server's own: harmless, but which it is is not known here. */
-const UNKNOWN_ROUTINE: readonly number[] = []
+/** The schemas of its own SET search_path; null when it has none, or one that depends on the role. A temporary table of the session may still come first: it holds the client's own rows. */
+function pathOf({ settings }: Routine): readonly string[] | null {
+  const set = settings?.find((setting) => /^search_path=/i.test(setting))
+  if (set === undefined || /\$user/.test(set)) return null
+  return set.slice('search_path='.length).split(',').map((one) => one.trim().replace(/^"(.*)"$/, '$1').replaceAll('""', '"')).filter((one) => one !== '' && one !== 'pg_temp')
+}
 function tablesNamed(catalog: Catalog, name: string): readonly Relation[] {
   const known = knownOf(catalog).tables
   let found = known.get(name)

@@ -42,6 +42,9 @@ export function catalogQueries(_serverVersion: number): readonly CatalogQuery[] 
       JOIN pg_catalog.pg_depend d ON d.classid = o.class AND d.objid = o.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass` },
     { name: 'views', sql: `SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('v', 'm') AND c.relpersistence <> 't' AND ${OURS}` },
+    { name: 'foreign', sql: `SELECT f.ftrelid::text, '0', o.option_name, o.option_value FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+        CROSS JOIN LATERAL (SELECT '' AS option_name, '' AS option_value UNION ALL SELECT * FROM pg_catalog.pg_options_to_table(f.ftoptions)) o WHERE w.fdwname = 'postgres_fdw'
+      UNION ALL SELECT a.attrelid::text, a.attnum::text, o.option_name, o.option_value FROM pg_catalog.pg_attribute a, pg_catalog.pg_options_to_table(a.attfdwoptions) o WHERE a.attfdwoptions IS NOT NULL AND o.option_name = 'column_name'` },
     { name: 'triggers', sql: `SELECT t.tgrelid::text, t.tgname::text, t.tgfoid::oid::text FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal ORDER BY t.oid` },
     { name: 'references', sql: `SELECT DISTINCT conrelid::text, confrelid::text FROM pg_catalog.pg_constraint WHERE contype = 'f'` },
     { name: 'generated', sql: `SELECT DISTINCT a.attrelid::text, a.attnum::text, d.refobjsubid::text
@@ -88,7 +91,7 @@ export const changedQuery = (() => {
     sum('pg_catalog.pg_attrdef x'), sum('pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indrelid', `c.relpersistence <> 't'`),
     sum('pg_catalog.pg_inherits x'), sum('pg_catalog.pg_proc x'), sum('pg_catalog.pg_namespace x', `x.nspname !~ '^pg_(toast_)?temp'`),
     sum('pg_catalog.pg_trigger x'), sum('pg_catalog.pg_rewrite x'), sum('pg_catalog.pg_operator x'), sum('pg_catalog.pg_cast x'),
-    sum('pg_catalog.pg_constraint x'), sum('pg_catalog.pg_policy x'), sum('pg_catalog.pg_language x'), sum('pg_catalog.pg_partitioned_table x'), sum('pg_catalog.pg_extension x'),
+    sum('pg_catalog.pg_constraint x'), sum('pg_catalog.pg_policy x'), sum('pg_catalog.pg_language x'), sum('pg_catalog.pg_partitioned_table x'), sum('pg_catalog.pg_extension x'), sum('pg_catalog.pg_foreign_table x'), sum('pg_catalog.pg_foreign_server x'),
     sum('pg_catalog.pg_type x JOIN pg_catalog.pg_namespace n ON n.oid = x.typnamespace', `n.nspname !~ '^pg_(temp|toast)'`),
   ].join(', ')})`
 })()
@@ -117,6 +120,7 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
   const readColumns = pairs(of('reads').filter(([, kind]) => bare(kind!) === 'pg_class').map(([view, , target, column]) => [view!, [Number(target), Number(column)] as const]))
   const calls = pairs(of('reads').filter(([, kind]) => bare(kind!) !== 'pg_class').map(([view, , target]) => [view!, Number(target)]))
   const definitions = new Map(of('views').map(([relation, text]) => [relation!, text!]))
+  const remotes = pairs(of('foreign').map(([relation, column, name, value]) => [relation!, { column: Number(column), name: name!, value: value! }]))
   const triggers = pairs<Trigger>(of('triggers').map(([relation, name, routine]) => [relation!, { name: name!, routine: Number(routine) }]))
   const references = pairs(of('references').map(([relation, target]) => [relation!, Number(target)]))
 
@@ -129,6 +133,7 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
       primaryKey: index.find((i) => i.primary)?.key ?? null, uniqueKeys: index.filter((i) => i.unique).map((i) => i.key), indexes: index.map((i) => i.all),
       parents: parents.get(oid) ?? [], partitionKey: partitioned.get(oid) ?? [], reads: [...new Set((readColumns.get(oid) ?? []).map(([target]) => target))], readColumns: readColumns.get(oid) ?? [], calls: calls.get(oid) ?? [],
       rules: rules === 'true', triggers: triggers.get(oid) ?? [], references: references.get(oid) ?? [],
+      ...remotes.get(oid)?.some((option) => option.column === 0) === true ? { remote: remoteOf(schema, name, remotes.get(oid)!) } : {},
       ...definitions.has(oid) ? { definition: definitions.get(oid)! } : {},
     }
     relations.set(relation.oid, relation)
@@ -153,6 +158,11 @@ export function catalogFrom(rows: Readonly<Record<string, readonly Row[]>>, serv
     types: pairs<Behind>(of('types').map(([oid, schema, name, io]) => [name!, { schema: schema!, name: name!, routines: foreign([...numbers(io!), ...casts.get(oid!) ?? []]) }])),
     schemas: new Set(of('schemas').map(([name]) => name!)),
   }
+}
+
+function remoteOf(schema: string, name: string, options: readonly { readonly column: number; readonly name: string; readonly value: string }[]): NonNullable<Relation['remote']> {
+  const option = (wanted: string) => options.find((one) => one.column === 0 && one.name === wanted)?.value
+  return { schema: option('schema_name') ?? schema, table: option('table_name') ?? name, columns: options.filter((one) => one.column > 0).map((one) => [one.column, one.value] as const) }
 }
 
 /** A catalog as JSON-safe data, for the bus between processes. */

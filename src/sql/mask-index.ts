@@ -6,6 +6,7 @@ import type { FilterOf, RowFilter } from './filter.ts'
 import { routineLineage } from './definitions.ts'
 import { Unfollowed } from './flow.ts'
 import { normalSignature, signatureOf } from './functions.ts'
+import { spreadToForeign } from './mask-foreign.ts'
 import { handedOn, keepsSecrets, routineTaint, type Spread, viewMask } from './mask-view.ts'
 
 export type HidingKind = 'null' | 'redact' | 'hash' | 'token' | 'partial'
@@ -144,6 +145,9 @@ function maskedRelations(catalog: Catalog, maskOf: MaskOf): Map<number, Masked> 
   return out
 }
 
+/** Whether a mask hides more than the one known. */
+export const stronger = (mask: Pick<Hidden, 'with' | 'constant'>, known: Pick<Hidden, 'with' | 'constant'>): boolean => ORDER.indexOf(mask.with) < ORDER.indexOf(known.with) || (mask.constant === true && known.constant !== true)
+
 function add(rules: Map<number, Map<string, ColumnRule>>, family: number, name: string, rule: ColumnRule | null): void {
   if (rule === null) return
   const mine = rules.get(family) ?? new Map<string, ColumnRule>()
@@ -179,6 +183,7 @@ function spreadViews(spread: Spread, masked: Map<number, Masked>, blocked: Map<n
     }
     for (const relation of views) {
       if (blocked.has(relation.oid)) continue
+      if (relation.remote !== undefined && spreadToForeign(relation, catalog, masked, blocked)) grew = true
       if (isView(relation) ? spreadToView(relation, spread, masked, blocked, plain, clear, onValues) : spreadToTable(relation, spread, masked, blocked)) grew = true
     }
   }
@@ -210,7 +215,7 @@ function spreadToView(view: Relation, spread: Spread, masked: Map<number, Masked
   for (const [name, mask] of plain.get(view.oid)?.hidden ?? []) {
     const known = hidden.get(name)
     if (known === undefined) hidden.set(name, mask)
-    else if (ORDER.indexOf(mask.with) < ORDER.indexOf(known.with)) hidden.set(name, { ...known, with: mask.with, rule: mask.rule })
+    else if (stronger(mask, known)) hidden.set(name, { ...known, with: mask.with, rule: mask.rule })
   }
   const before = masked.get(view.oid)?.hidden
   const shows = hidden.size > 0 || own !== undefined

@@ -2,10 +2,12 @@
 // and what is written but not enforced yet. Errors keep a configuration from being used; warnings are shown.
 import { ConfigErrors } from './errors.ts'
 import { coversOperation } from './match.ts'
+import { nearest } from './operations.ts'
 import type { PolicyRules, Scope } from './policy-rules.ts'
 import { CLASSES, DETECTOR_NAMES, parsePolicies } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import { PROTOCOLS_BUILT } from './resource-rules.ts'
+import { tagsOf, withoutTable } from './tags.ts'
 import { isLoopback } from './units.ts'
 
 export interface Finding {
@@ -38,6 +40,7 @@ export function checkPolicies(checked: Checked): Finding[] {
     names.add(policy.name)
     checkWho(policy, checked, add)
     checkScope(policy, checked, add)
+    checkTags(policy, checked, add)
     checkRules(policy, checked.detectors ?? DETECTOR_NAMES, checked.filterMistake, add)
   }
   for (const resource of checked.resources) checkResource(resource, checked, add)
@@ -86,6 +89,24 @@ const isWithin = (on: Scope, resource: Resource) =>
   (on.protocols === null || on.protocols.includes(resource.protocol)) &&
   Object.entries(on.labels).every(([key, values]) => values.includes(resource.labels[key] ?? ''))
 
+/** A policy that speaks of a tag is about every resource in its scope: one that does not declare it would be open to nobody. */
+function checkTags(policy: PolicyRules, checked: Checked, add: Add): void {
+  const rules = [...policy.mask, ...policy.deny, ...policy.budget, ...policy.filter]
+  const known = [...new Set(checked.resources.flatMap(resource => Object.keys(resource.tags ?? {})))]
+  for (const tag of tagsOf(policy)) {
+    const where = rules.find(rule => rule.tags.includes(tag))?.at ?? policy.at
+    for (const resource of checked.resources.filter(one => isWithin(policy.on, one) && !Object.hasOwn(one.tags ?? {}, tag))) {
+      const meant = nearest(tag, known)
+      add('error', where, `policy ${policy.name}: resource ${resource.name} declares no tag \`${tag}\`${meant === null ? '' : `; did you mean \`${meant}\`?`}: give it one, with [] if no column carries it`)
+    }
+  }
+  for (const rule of policy.filter)
+    for (const resource of checked.resources.filter(one => isWithin(policy.on, one))) {
+      const field = withoutTable(rule, resource.tags ?? {})
+      if (field !== null) add('error', rule.at, `rule ${rule.name}: under the tag of resource ${resource.name}, \`${field}\` says no table that could be filtered`)
+    }
+}
+
 function checkRules(policy: PolicyRules, detectors: readonly string[], filterMistake: FilterMistake | undefined, add: Add): void {
   const seen = new Set<string>()
   for (const rule of [...policy.deny, ...policy.review]) {
@@ -101,14 +122,14 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], filterMis
           other.when === null &&
           other.rows === null &&
           other.bytes === null &&
-          other.fields.length + other.detect.length === 0 &&
+          other.fields.length + other.tags.length + other.detect.length === 0 &&
           covered(other.operations, rule.operations),
       )
     if (deny) add('warning', rule.at, `rule ${rule.name} can never ask anyone: rule ${deny.name} refuses all that it is about`)
   }
   for (const mask of policy.mask) {
     if (mask.with === 'token' && mask.detect.length > 0) add('warning', mask.at, `rule ${mask.name}: \`token\` is for fields: what detectors find is hidden like \`redact\``)
-    if (mask.lookups !== null && mask.fields.length === 0) add('warning', mask.at, `rule ${mask.name}: \`lookups\` is about fields, and there are none`)
+    if (mask.lookups !== null && mask.fields.length + mask.tags.length === 0) add('warning', mask.at, `rule ${mask.name}: \`lookups\` is about fields, and there are none`)
   }
   for (const rule of [...policy.mask, ...policy.deny])
     for (const { name, pattern } of rule.detect) {
@@ -127,8 +148,8 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], filterMis
       add('error', rule.at, `rule ${rule.name}: \`then: review\` needs reviewers, and the policy's reviews have none in common`)
     }
   for (const rule of policy.filter) {
-    const mistake = filterMistake?.(rule.table, rule.where) ?? null
-    if (mistake !== null) add('error', rule.at, `rule ${rule.name}: the filter of ${rule.table} can't be used: ${mistake}`)
+    const mistake = filterMistake?.(rule.tags.length > 0 ? '*.tagged' : rule.table, rule.where) ?? null
+    if (mistake !== null) add('error', rule.at, `rule ${rule.name}: the filter of ${rule.tags.length > 0 ? `what is tagged ${rule.tags.join(', ')}` : rule.table} can't be used: ${mistake}`)
   }
   for (const rule of policy.allow)
     for (const operation of rule.operations) {
@@ -137,7 +158,7 @@ function checkRules(policy: PolicyRules, detectors: readonly string[], filterMis
           other.when === null &&
           other.rows === null &&
           other.bytes === null &&
-          other.fields.length + other.detect.length === 0 &&
+          other.fields.length + other.tags.length + other.detect.length === 0 &&
           covered(other.operations, [operation]),
       )
       if (deny !== undefined) add('warning', rule.at, `policy ${policy.name} allows ${operation}, and its rule ${deny.name} refuses all of it`)

@@ -12,6 +12,7 @@ import type { PolicySet } from './policy.ts'
 import type { PolicyRules } from './policy-rules.ts'
 import type { Resource } from './resource.ts'
 import type { RequestDetector } from './rules.ts'
+import { tagsOf, withTags } from './tags.ts'
 
 export interface CompileOptions {
   /** Built-in detectors for `detect` on deny rules. Without it such a rule refuses whatever it is about. */
@@ -31,13 +32,13 @@ export function compilePolicies(policies: readonly PolicyRules[], options: Compi
     version,
     policies,
     settings,
-    grant: (identity, resource) =>
-      new CompiledGrant(
-        policies.filter(policy => isAbout(policy, identity, resource)),
-        identity,
-        resource,
-        settings,
-      ),
+    grant(identity, resource) {
+      const about = policies.filter(policy => isAbout(policy, identity, resource))
+      const tags = resource.tags ?? {}
+      // What tags stand for is part of what is in force.
+      const inForce = about.some(policy => tagsOf(policy).length > 0) ? { ...settings, version: createHash('sha256').update(version).update(canonical(tags)).digest('hex') } : settings
+      return new CompiledGrant(about.map(policy => withTags(policy, tags)), identity, resource, inForce)
+    },
   }
 }
 

@@ -10,6 +10,8 @@ import type { Resource } from './resource.ts'
 import { Question, compileAllow, compileDeny, compileReview, coversForAllow, permits, restricts } from './rules.ts'
 import type { Deny, Review } from './rules.ts'
 import type { Statement } from './statement.ts'
+import { isCounted, tagsAt, withTags } from './tags.ts'
+import type { Tags } from './tags.ts'
 
 export interface ExplainedRule {
   readonly rule: string
@@ -67,19 +69,24 @@ function explainPolicy(set: CompiledPolicies, policy: PolicyRules, identity: Ide
       ? `${resource.name} is none of its resources, protocols or labels`
       : 'it is about this identity on this resource'
   const base = { policy: policy.name, at: policy.at, mode: policy.mode, matches, why }
-  return { ...base, rules: matches && question !== null ? explainRules(set, policy, identity, question) : [] }
+  return { ...base, rules: matches && question !== null ? explainRules(set, withTags(policy, resource.tags ?? {}), identity, question, resource.tags ?? {}) : [] }
 }
 
-function explainRules(set: CompiledPolicies, policy: PolicyRules, identity: Identity, question: Question): ExplainedRule[] {
+function explainRules(set: CompiledPolicies, policy: PolicyRules, identity: Identity, question: Question, tags: Tags): ExplainedRule[] {
   const { settings } = set
   const restricting = [
     ...policy.deny.map(rule => compileDeny(policy, rule, settings.detector)),
     ...policy.review.map(rule => compileReview(policy, rule, identity.agent)),
   ]
   const columns = question.statement.effects.flatMap(effect => effect.columns)
+  const saysTags = (column: string, names: readonly string[]) => { const carried = tagsAt(column, names, tags); return carried.length === 0 ? '' : ` (tagged ${carried.join(', ')})` }
+  const named = (rule: ExplainedRule, names: readonly string[]): ExplainedRule => {
+    const column = rule.applies ? columns.find(path => tagsAt(path, names, tags).length > 0) : undefined
+    return column === undefined ? rule : { ...rule, why: rule.why.replace(column, `${column}${saysTags(column, names)}`) }
+  }
   return [
     ...policy.allow.map(rule => explainAllow(compileAllow(policy, rule, settings.classOf), question)),
-    ...restricting.map(rule => explainRestriction(rule, question)),
+    ...restricting.map(rule => named(explainRestriction(rule, question), policy.deny.find(({ name }) => rule.kind === 'deny' && rule.id === `${policy.name}/${name}`)?.tags ?? [])),
     ...policy.mask.map(mask => {
       const column = columns.find(path => mask.fields.some(text => parseFieldPattern(text)?.coversJoined(path)))
       const detect = mask.detect.length > 0 ? `looks for ${mask.detect.map(one => one.name).join(', ')} in every answer` : ''
@@ -88,15 +95,15 @@ function explainRules(set: CompiledPolicies, policy: PolicyRules, identity: Iden
         kind: 'mask' as const,
         at: mask.at,
         applies: column !== undefined || detect !== '',
-        why: column === undefined ? detect || 'none of its fields is named' : `hides ${column} with ${mask.with}`,
+        why: column === undefined ? detect || 'none of its fields is named' : `hides ${column}${saysTags(column, mask.tags)} with ${mask.with}`,
       }
     }),
     ...policy.budget.map(rule => ({
       rule: `${policy.name}/${rule.name}`,
       kind: 'budget' as const,
       at: rule.at,
-      applies: true,
-      why: `${rule.rows} rows per ${rule.perMs / 1_000} s of each ${rule.of}, then ${rule.then}`,
+      applies: rule.fields === null || question.statement.effects.some(effect => effect.access === 'read' && isCounted(rule, effect)),
+      why: `${rule.rows} rows${rule.tags.length === 0 ? '' : ` with columns tagged ${rule.tags.join(', ')}`} per ${rule.perMs / 1_000} s of each ${rule.of}, then ${rule.then}`,
     })),
     ...policy.filter.map(rule => ({
       rule: `${policy.name}/${rule.name}`,

@@ -15,6 +15,7 @@ import type { Resource } from './resource.ts'
 import type { Allow, Deny, RequestDetector, Review } from './rules.ts'
 import { Question, compileAllow, compileDeny, compileReview, covers, coversForAllow, permits, restricts, termsOf } from './rules.ts'
 import type { Effect, Statement } from './statement.ts'
+import { missingTags } from './tags.ts'
 
 /** Operations remembered per grant; names may come from a client (HTTP methods), so there is an end. */
 const SHAPES_MAX = 1_024
@@ -78,6 +79,7 @@ export class CompiledGrant implements Grant {
         bytes: Infinity,
         perMs: rule.perMs,
         of: rule.of,
+        fields: rule.fields,
         // A review that nobody could approve is a refusal.
         then: rule.reviewers === null ? 'deny' : rule.then,
         terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, identity.agent) : null,
@@ -88,7 +90,7 @@ export class CompiledGrant implements Grant {
     this.detectors = detectorsOf(enforced)
     this.masks = this.#masks.length > 0 || this.detectors.length > 0 || this.filters.length > 0
     this.maskKey = maskKeyOf(this.#masks, this.detectors, this.denies, this.filters)
-    this.closed = this.allows.length === 0 ? null : closedBecause(resource)
+    this.closed = this.allows.length === 0 ? null : closedBecause(resource, enforced)
     this.opens = this.allows.length > 0 && this.closed === null
     this.needs = needsOf(this.allows, settings.classOf)
     this.#observed = { denies: deniesOf(observed, settings.detector), reviews: reviewsOf(observed, identity.agent), masks: masksOf(observed) }
@@ -277,7 +279,12 @@ function maskKeyOf(masks: readonly FieldRule[], detectors: readonly DetectorRule
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-const closedBecause = (resource: Resource): Grant['closed'] => (resource.refused ? { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` } : null)
+function closedBecause(resource: Resource, policies: readonly PolicyRules[]): Grant['closed'] {
+  if (resource.refused) return { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` }
+  for (const policy of policies)
+    for (const tag of missingTags(policy, resource.tags ?? {})) return { rule: policy.name, message: `policy ${policy.name} is about the tag ${tag}, which resource ${resource.name} does not declare` }
+  return null
+}
 
 const identityValues = ({ subject, issuer, groups, agent, onBehalfOf }: Identity): Filter['values'] => ({ subject, issuer, groups, agent, onBehalfOf })
 

@@ -43,13 +43,17 @@ export interface FieldPattern {
   coversJoined(path: string): boolean
 }
 
-/** Reads `schema.table.column`, `table.column`, `*.column`, `schema.table.*`; segments may be "quoted" and hold `*`. Null when it is none of these. */
-export function parseFieldPattern(text: string): FieldPattern | null {
+/** The dotted parts of a field as written, or null when it is none. */
+export function partsOf(text: string): string[] | null {
   const parts = text.match(/"(?:[^"]|"")+"|[^".\s]+|\./g)
   if (parts === null || parts.join('') !== text || parts.length % 2 === 0) return null
-  if (parts.some((part, index) => (part === '.') !== (index % 2 === 1))) return null
-  const names = parts.filter((_, index) => index % 2 === 0)
-  if (names.length < 2 || names.length > SEGMENTS_MAX || names.some(name => !name.startsWith('"') && name.split(/\*+/).length > 3)) return null
+  return parts.some((part, index) => (part === '.') !== (index % 2 === 1)) ? null : parts.filter((_, index) => index % 2 === 0)
+}
+
+/** Reads `schema.table.column`, `table.column`, `*.column`, `schema.table.*`; segments may be "quoted" and hold `*`. Null when it is none of these. */
+export function parseFieldPattern(text: string): FieldPattern | null {
+  const names = partsOf(text)
+  if (names === null || names.length < 2 || names.length > SEGMENTS_MAX || names.some(name => !name.startsWith('"') && name.split(/\*+/).length > 3)) return null
   const segments = names.map(segmentOf)
   const joined = joinedPattern(names)
   return {

@@ -10,6 +10,7 @@ import type { Resource } from './resource.ts'
 import type { ReviewRequest } from './review.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
 import type { Statement } from './statement.ts'
+import { isCounted, tablesCounted } from './tags.ts'
 
 /** Rows asked of a budget at a time: small beside the budget, so that sessions at work at once don't starve each other; more as a run goes on. */
 const LEASE_ROWS = 1_000
@@ -149,13 +150,12 @@ export class LiveSession implements Session {
     return leases.some((lease) => lease instanceof Promise) ? Promise.all(leases).then(settle) : settle(leases as Lease[])
   }
   #accounts(statement: Statement): BudgetAccount[] {
-    const tables = new Set<string>()
-    for (const effect of statement.effects) if (effect.access === 'read' && effect.objects !== 'unknown') for (const table of effect.objects) tables.add(table)
     const who = `${this.identity.issuer} ${this.identity.subject}`
     const accounts: BudgetAccount[] = []
     for (const budget of this.#grant.budgets) {
-      if (budget.of === 'identity') { if (statement.effects.some((e) => e.access === 'read')) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}` }) }
-      else for (const table of tables) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}|${table}` })
+      const counted = statement.effects.filter((effect) => effect.access === 'read' && isCounted(budget, effect))
+      if (budget.of === 'identity') { if (counted.length > 0) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}` }) }
+      else for (const table of tablesCounted(budget, counted)) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}|${table}` })
     }
     return accounts
   }

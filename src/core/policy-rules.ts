@@ -71,6 +71,8 @@ interface Matching extends Placed {
 }
 export interface DenyRule extends Matching {
   readonly fields: readonly string[]
+  /** Of the resource's columns those that carry one of these: they are fields too. */
+  readonly tags: readonly string[]
   readonly detect: readonly DetectorReference[]
 }
 export interface ReviewRule extends Matching {
@@ -81,6 +83,7 @@ export interface ReviewRule extends Matching {
 export interface MaskRule extends Placed {
   readonly name: string
   readonly fields: readonly string[]
+  readonly tags: readonly string[]
   readonly detect: readonly DetectorReference[]
   readonly with: MaskKind
   readonly lookups: { readonly count: number; readonly perMs: number } | null
@@ -90,6 +93,9 @@ export interface BudgetRule extends Placed {
   readonly rows: number
   readonly perMs: number
   readonly of: 'identity' | 'table'
+  readonly tags: readonly string[]
+  /** What carries the tags on a resource: only statements that read one of these count. Null: all do. */
+  readonly fields: readonly string[] | null
   readonly then: 'deny' | 'review'
   readonly reviewers: Reviewers | null
   readonly withinMs: number
@@ -97,7 +103,10 @@ export interface BudgetRule extends Placed {
 }
 export interface FilterRule extends Placed {
   readonly name: string
+  /** Empty with tags, until they are known. */
   readonly table: string
+  /** The tables with columns that carry one of these. */
+  readonly tags: readonly string[]
   readonly where: string
 }
 export interface PolicyRules extends Placed {
@@ -167,6 +176,7 @@ const withinMs = durationMs.refine(value => value > 0 && value <= REVIEW_WITHIN_
 const wait = z.enum(['hold', 'refuse'])
 // YAML reads `with: null` as no value at all: it is the mask of that name.
 const maskKind = z.preprocess(value => (value === null ? 'null' : value), z.enum(MASK_ORDER))
+const tags = list(label).min(1)
 const matching = {
   name,
   operations: operations.optional(),
@@ -181,19 +191,20 @@ const anyOf =
     keys.some(key => (value as Record<string, unknown>)[key] !== undefined)
 
 const denySchema = z
-  .strictObject({ ...matching, fields: list(field).min(1).optional(), detect: detectors.optional() })
-  .refine(anyOf('operations', 'when', 'rows', 'bytes', 'fields', 'detect'), 'says nothing to refuse: operations, when, rows, bytes, fields or detect')
+  .strictObject({ ...matching, fields: list(field).min(1).optional(), detect: detectors.optional(), tags: tags.optional() })
+  .refine(anyOf('operations', 'when', 'rows', 'bytes', 'fields', 'detect', 'tags'), 'says nothing to refuse: operations, when, rows, bytes, fields, tags or detect')
 const reviewSchema = z
   .strictObject({ ...matching, reviewers, within: withinMs.optional(), wait: wait.optional() })
   .refine(anyOf('operations', 'when', 'rows', 'bytes'), 'says nothing to review: operations, when, rows or bytes')
 const maskSchema = z
-  .strictObject({ name: name.optional(), fields: list(field).min(1).optional(), detect: detectors.optional(), with: maskKind, lookups: rate.optional() })
-  .refine(anyOf('fields', 'detect'), 'says nothing to hide: fields or detect')
+  .strictObject({ name: name.optional(), fields: list(field).min(1).optional(), tags: tags.optional(), detect: detectors.optional(), with: maskKind, lookups: rate.optional() })
+  .refine(anyOf('fields', 'detect', 'tags'), 'says nothing to hide: fields, tags or detect')
 const budgetSchema = z.strictObject({
   name: name.optional(),
   rows: count,
   per: durationMs.refine(value => value >= 1_000 && value <= BUDGET_PER_MAX_MS, 'between 1s and 31d'),
   of: z.enum(['identity', 'table']).default('identity'),
+  tags: tags.optional(),
   then: z.enum(['deny', 'review']).default('deny'),
   reviewers: reviewers.optional(),
   within: withinMs.optional(),
@@ -229,7 +240,7 @@ export const policySchema = z.strictObject({
   mask: z.array(maskSchema).max(RULES_MAX).default([]),
   budget: z.array(budgetSchema).max(RULES_MAX).default([]),
   filter: z
-    .array(z.strictObject({ name: name.optional(), table: text, where: text }))
+    .array(z.strictObject({ name: name.optional(), table: text.optional(), tags: tags.optional(), where: text }).refine(value => (value.table === undefined) !== (value.tags === undefined), 'says which rows by `table` or by `tags`'))
     .max(RULES_MAX)
     .default([]),
   commands: list(list(text).min(1)).optional(),
@@ -281,7 +292,7 @@ function rulesOf(policy: Read, at: (path: readonly PropertyKey[]) => string): Po
         ? { at: at(['allow', index]), operations: [item], when: null }
         : { at: at(['allow', index]), operations: item.operations, when: item.when ?? null },
     ),
-    deny: policy.deny.map((rule, index) => ({ ...matched(rule, 'deny', index), fields: rule.fields ?? [], detect: rule.detect ?? [] })),
+    deny: policy.deny.map((rule, index) => ({ ...matched(rule, 'deny', index), fields: rule.fields ?? [], tags: rule.tags ?? [], detect: rule.detect ?? [] })),
     review: policy.review.map((rule, index) => ({
       ...matched(rule, 'review', index),
       reviewers: rule.reviewers,
@@ -292,6 +303,7 @@ function rulesOf(policy: Read, at: (path: readonly PropertyKey[]) => string): Po
       at: at(['mask', index]),
       name: rule.name ?? `mask-${index + 1}`,
       fields: rule.fields ?? [],
+      tags: rule.tags ?? [],
       detect: rule.detect ?? [],
       with: rule.with,
       lookups: rule.lookups ?? null,
@@ -302,12 +314,14 @@ function rulesOf(policy: Read, at: (path: readonly PropertyKey[]) => string): Po
       rows: rule.rows,
       perMs: rule.per,
       of: rule.of,
+      tags: rule.tags ?? [],
+      fields: null,
       then: rule.then,
       reviewers: rule.reviewers ?? policyReviewers(policy),
       withinMs: rule.within ?? REVIEW_WITHIN_MS,
       wait: rule.wait ?? null,
     })),
-    filter: policy.filter.map((rule, index) => ({ at: at(['filter', index]), name: rule.name ?? `filter-${index + 1}`, table: rule.table, where: rule.where })),
+    filter: policy.filter.map((rule, index) => ({ at: at(['filter', index]), name: rule.name ?? `filter-${index + 1}`, table: rule.table ?? '', tags: rule.tags ?? [], where: rule.where })),
   }
 }
 

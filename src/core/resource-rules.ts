@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { Path, Source } from './document.ts'
 import { parseWith, sourceOf } from './document.ts'
 import { ConfigErrors, ConfigInvalid } from './errors.ts'
+import { parseFieldPattern, partsOf } from './match.ts'
 import type { Credential, Credentials, Resource, SecretSource, TlsMode } from './resource.ts'
 import { address, count, durationMs, either, label, name } from './scalars.ts'
 import { isLoopback } from './units.ts'
@@ -16,6 +17,9 @@ export const STATEMENT_MS = 3_600_000
 export const IDLE_MS = 3_600_000
 export const SESSIONS_PER_IDENTITY = 50
 export const RETAIN_MS = 90 * 86_400_000
+/** Tags of a resource, and columns under one. */
+export const TAGS_MAX = 100
+export const TAGGED_MAX = 10_000
 const RETAIN_MAX_MS = 36_500 * 86_400_000
 const CA_CHARS_MAX = 1024 * 1024
 /** Protocols that a declaration may name. */
@@ -78,6 +82,11 @@ const isByClass = (value: unknown): value is z.infer<typeof classes> =>
 const duration = durationMs.refine(value => value >= 1_000, 'at least 1s')
 const scalar = z.union([z.string().max(200), z.number().transform(String), z.boolean().transform(String)])
 
+const tagged = z
+  .string()
+  .max(400)
+  .refine(value => parseFieldPattern(value) !== null && (partsOf(value)?.length ?? 0) <= 3, 'not a field: schema.table.column, table.column or *.column')
+
 export const resourceSchema = z
   .strictObject({
     name,
@@ -94,7 +103,7 @@ export const resourceSchema = z
     ).optional(),
     host_key: file.optional(),
     attribution: z.enum(['application_name', 'set_role', 'none']).default('application_name'),
-    tags: z.record(label, z.array(text).max(1_000)).default({}),
+    tags: z.record(label, z.array(tagged).max(TAGGED_MAX)).refine(value => Object.keys(value).length <= TAGS_MAX, `at most ${TAGS_MAX} tags`).default({}),
     functions: z
       .array(
         z
@@ -191,6 +200,7 @@ function resourceOf(read: ResourceRead, options: ResourceOptions, mistake: (path
     functions: read.functions,
     views: read.views,
     limits: { statementMs: read.limits.statement, idleMs: read.limits.idle, sessions: read.limits.sessions },
+    tags: read.tags,
     labels: read.labels,
     record: read.record,
     retainMs: read.retain,

@@ -38,6 +38,8 @@ export interface Resource {
   readonly views?: readonly string[]
   readonly limits: ResourceLimits
   readonly labels: Readonly<Record<string, string>>
+  /** Columns by tag, as field patterns; absent: none are declared. */
+  readonly tags?: Readonly<Record<string, readonly string[]>>
   readonly record: Strength
   readonly retainMs: number
   /** How long a session may outlive its credential (`session: { max }`), 0 = not at all. */

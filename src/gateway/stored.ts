@@ -66,5 +66,5 @@ export function findingsOf(policy: PolicyRules, config: Config, filterMistake: F
 const unreadable = (name: string): PolicyRules => ({
   at: name, name, mode: 'enforce', who: { users: [], groups: [], agents: [], issuers: [], any: true }, on: { resources: null, protocols: null, labels: {} },
   allow: [], review: [], mask: [], budget: [], filter: [], commands: null, shell: 'none',
-  deny: [{ at: name, name: 'unreadable', operations: ['session', 'read', 'write', 'admin'], when: null, rows: null, bytes: null, fields: [], detect: [], message: `policy ${name} in the store can't be read: nothing runs until an admin repairs or removes it` }],
+  deny: [{ at: name, name: 'unreadable', operations: ['session', 'read', 'write', 'admin'], when: null, rows: null, bytes: null, fields: [], tags: [], detect: [], message: `policy ${name} in the store can't be read: nothing runs until an admin repairs or removes it` }],
 })

@@ -3,7 +3,7 @@
 import type { A_Expr, ColumnRef, JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query'
 import type { Catalog, Column, Relation } from './catalog.ts'
 import type { Hidden, Masked, MaskIndex } from './mask-index.ts'
-import { label, STATISTICS } from './mask-index.ts'
+import { label, OTHERS, STATISTICS } from './mask-index.ts'
 import type { Reference, Resolution } from './resolve.ts'
 import { SYSTEM_COLUMNS } from './scope.ts'
 import type { Splice } from './splice.ts'
@@ -171,6 +171,7 @@ export function maskedOf(work: Pick<Work, 'index' | 'touched' | 'searchPath'>, {
     throw new Refusal('mask', `which relation ${node.relname} is can't be told: ${resolved.why}`, 'name it with its schema, in a statement of its own')
   }
   if (resolved.kind === 'system') {
+    if (OTHERS.has(resolved.name)) throw tellsOthers(resolved.name)
     if (!STATISTICS.has(resolved.name)) return null
     throw new Refusal('mask', `${resolved.schema}.${resolved.name} holds samples of masked columns`, 'statistics are not shown where columns are masked')
   }
@@ -179,6 +180,7 @@ export function maskedOf(work: Pick<Work, 'index' | 'touched' | 'searchPath'>, {
   if (reading && known === null && index.carried.has((node.relname ?? '').toLowerCase())) throw new Refusal('mask', `${node.relname} can't be read: a trigger on a masked table may write to a table of this name`, 'read other tables')
   if (resolved.kind !== 'relation') return null
   const { relation } = resolved
+  if (OTHERS.has(relation.name) && relation.kind === 'v') throw tellsOthers(relation.name)
   if (known === null && !relation.temporary) shadowed(work, node, relation)
   const blocked = index.blocked.get(relation.oid) ?? temporaryView(index, relation)
   if (blocked !== null && reading) throw new Refusal('mask', `${label(relation)} can't be read: ${blocked}`, READ_BELOW + (/ which is masked$/.test(blocked) ? '; or have the resource list it under `views`, if what its rows tell may be known' : ''))
@@ -186,6 +188,8 @@ export function maskedOf(work: Pick<Work, 'index' | 'touched' | 'searchPath'>, {
   if (masked !== null || index.onValues.has(relation.oid)) work.touched.add(label(relation))
   return masked
 }
+
+const tellsOthers = (name: string) => new Refusal('mask', `${name} shows statements of other sessions, with values that may be masked here`, 'what others run is not shown where columns are masked')
 
 /** An unmasked table that stands before a masked one of the same name: if it is gone by the time this runs, the name means the other. */
 function shadowed({ index, searchPath }: Pick<Work, 'index' | 'searchPath'>, node: RangeVar, relation: Relation): void {

@@ -25,8 +25,12 @@ test('the width of a plan below a join or grouping is not the mean length of a h
   await tellsNothing(["EXPLAIN SELECT p.ssn, p.doc FROM people p JOIN orders o ON o.person_id = p.id"], 1)
   await tellsNothing(['PREPARE q AS SELECT p.ssn, p.doc FROM people p JOIN orders o ON o.person_id = p.id', 'EXPLAIN EXECUTE q'], 1)
   await tellsNothing(['EXPLAIN (COSTS OFF) SELECT p.ssn FROM people p JOIN orders o ON o.person_id = p.id', 'EXPLAIN SELECT ssn, doc FROM people WHERE id = 3 ORDER BY name'])
+  await tellsNothing(['EXPLAIN SELECT count(p)::int, json_agg(p)::text FROM people p'], 1)
 })
 test('a column alias list does not make a condition on a hidden column look like a plain column', async () => {
   await tellsNothing(["EXPLAIN SELECT c0 FROM people p(c0, c1, c2, c3, c4, c5, c6) WHERE c6 LIKE '1%'"], 1)
   await tellsNothing(["SELECT c0, c6 FROM people p(c0, c1, c2, c3, c4, c5, c6) WHERE c6 < 'M' ORDER BY c6, c0"])
+})
+test('what other sessions run, with the values in it, is not shown', async () => {
+  for (const text of ['SELECT query FROM pg_stat_activity', 'TABLE pg_catalog.pg_stat_activity', 'SELECT (a).query FROM pg_stat_activity a', 'SELECT pg_stat_get_backend_activity(1)', 'SELECT * FROM pg_stat_get_activity(NULL)']) await tellsNothing([text], 1)
 })

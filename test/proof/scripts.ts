@@ -3,6 +3,7 @@
 import * as m from '../postgres/client.ts'
 import type { Random } from '../postgres/conversations.ts'
 import { LITERALS, NAMES, TYPES } from './expressions.ts'
+import { FROMS, STATEMENTS, TAILS, TARGETS } from './forms.ts'
 import { Generator } from './queries.ts'
 import { type Table, TABLES, type Type } from './schema.ts'
 
@@ -159,8 +160,16 @@ function pipeline(g: Generator): Sent[] {
   const texts = Array.from({ length: 2 + g.r(3) }, () => g.query().sql)
   return [{ text: texts.join('  |  '), readies: 1, bytes: Buffer.concat([...texts.flatMap((text) => [m.parse(text), m.bind({ formats: g.pick([BINARY, TEXT]) }), m.describe('P'), m.execute()]), m.sync()]) }]
 }
+/** By hand written forms, put together at random. */
+function form(g: Generator): Sent[] {
+  if (g.chance(3)) return [send(g, g.pick(STATEMENTS)), ...(g.chance(4) ? select(g) : [])]
+  const scope = { items: ['people', 'orders'].map((name) => ({ alias: name[0]!, columns: TABLES.find((t) => t.name === name)!.columns, masked: true, row: true, rows: 1 })), outer: null }
+  const targets = Array.from({ length: g.chance(3) ? 2 : 1 }, () => g.fill(g.pick(TARGETS), scope, 1))
+  const text = `SELECT ${targets.join(', ')} FROM ${g.pick([FROMS[0]!, g.pick(FROMS)])}${g.fill(g.pick(TAILS), scope, 1)}`
+  return [g.chance(9) ? query(`COPY (${text}) TO STDOUT${g.maybe(2, () => ' (FORMAT binary)')}`) : g.chance(9) ? query(`DECLARE c1 CURSOR FOR ${text}; FETCH ALL FROM c1`) : send(g, text)]
+}
 /** The server keeps it after the transaction; undone by hand. */
 function committed(g: Generator): Sent[] { return [...select(g), ...select(g), query('ROLLBACK')] }
 
 const BENIGN: readonly (readonly [string, Make])[] = [['select', select], ['select', select], ['select', select], ['select', select], ['select', select], ['insert', insert], ['update', update], ['delete', remove], ['merge', merge], ['copy', copy], ['copy in', copyIn], ['cursor', cursor], ['prepare', prepared], ['several', several], ['pipeline', pipeline], ['modifying', modifying], ['savepoint', savepoints], ['commit', committed]]
-const KINDS: readonly (readonly [string, Make])[] = [...BENIGN, ...BENIGN, ['explain', explain], ['explain', explain], ['derive', derive], ['derive', derive], ['routine', routine], ['define', define], ['catalog', catalog], ['catalog', catalog]]
+const KINDS: readonly (readonly [string, Make])[] = [...BENIGN, ...BENIGN, ...Array.from({ length: 22 }, () => ['form', form] as const), ['explain', explain], ['explain', explain], ['derive', derive], ['derive', derive], ['routine', routine], ['define', define], ['catalog', catalog], ['catalog', catalog]]

@@ -15,7 +15,7 @@ import { storesMask } from '../../sql/mask-write.ts'
 import { literal } from '../../sql/reader.ts'
 import type { StatementReading } from '../../sql/reading.ts'
 import type { Edit } from '../../sql/splice.ts'
-import { as, stringOf, stringsOf } from '../../sql/walk.ts'
+import { as, kindOf, stringOf, stringsOf } from '../../sql/walk.ts'
 import { COPY_DEFAULTS, type CopyOptions } from './copy.ts'
 import type { Judged, Part } from './reader.ts'
 
@@ -155,6 +155,8 @@ function tellsCosts(explain: ExplainStmt): boolean {
 function isFlat(query: Node | undefined): boolean {
   const select = as('SelectStmt', query)
   if (select === null || (select.op ?? 'SETOP_NONE') !== 'SETOP_NONE' || select.fromClause?.length !== 1 || as('RangeVar', select.fromClause[0]) === null) return false
+  // An aggregate of whole rows would read them below itself.
+  if (!(select.targetList ?? []).every((target) => ['ColumnRef', 'A_Const'].includes(kindOf(as('ResTarget', target)?.val) ?? ''))) return false
   return [select.groupClause, select.distinctClause, select.windowClause].every((clause) => clause === undefined) && select.havingClause === undefined && select.withClause === undefined
 }
 

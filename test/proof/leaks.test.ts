@@ -34,3 +34,6 @@ test('a column alias list does not make a condition on a hidden column look like
 test('what other sessions run, with the values in it, is not shown', async () => {
   for (const text of ['SELECT query FROM pg_stat_activity', 'TABLE pg_catalog.pg_stat_activity', 'SELECT (a).query FROM pg_stat_activity a', 'SELECT pg_stat_get_backend_activity(1)', 'SELECT * FROM pg_stat_get_activity(NULL)']) await tellsNothing([text], 1)
 })
+test('EXECUTE of a name that a refused PREPARE did not make fails as the server fails it, however early it was sent', async () => {
+  await tellsNothing(['PREPARE q AS SELECT f_run(ssn) FROM people', 'EXECUTE q', 'EXECUTE q'], 1)
+})

@@ -71,6 +71,9 @@ export interface Owed {
 export type Refusal =
   | { readonly kind: 'denied'; readonly why: Denied }
   | { readonly kind: 'server'; readonly code: string; readonly message: string; readonly position: number }
+  /** What EXECUTE names: in a failed transaction the server does not come to look. */
+  | { readonly kind: 'unprepared'; readonly code: string; readonly message: string; readonly position: number }
+export const ABORTED = { kind: 'server', code: '25P02', message: 'current transaction is aborted, commands ignored until end of transaction block', position: 0 } as const satisfies Refusal
 
 /** A first-in-first-out queue without shifting: point reads push and take four entries each. */
 export class Queue<T> {

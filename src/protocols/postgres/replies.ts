@@ -3,7 +3,7 @@
 import { Malformed, SluiceError } from '../../core/errors.ts'
 import type { Denied, Plan } from '../../core/session.ts'
 import type { Answers } from '../../wire/codec.ts'
-import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, QUERY, type Refusal, SYNC } from './conversation.ts'
+import { ABORTED, BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, QUERY, type Refusal, SYNC } from './conversation.ts'
 import { cellsOf, textCells } from './cells.ts'
 import * as frames from './frames.ts'
 import type { Guard, RowShape } from './guard.ts'
@@ -13,7 +13,7 @@ const ch = (c: string): number => c.charCodeAt(0)
 const PARSE_COMPLETE = ch('1'), BIND_COMPLETE = ch('2'), CLOSE_COMPLETE = ch('3'), PARAMETERS = ch('t'), NO_DATA = ch('n'), COMPLETE = ch('C'), SUSPENDED = ch('s')
 const EMPTY_QUERY = ch('I'), ERROR = ch('E'), NOTICE = ch('N'), READY = ch('Z'), NOTIFICATION = ch('A'), STATUS = ch('S'), DESCRIPTION = ch('T'), ROW = ch('D')
 const COPY_IN = ch('G'), COPY_OUT = ch('H'), COPY_DATA = ch('d'), COPY_DONE = ch('c')
-const IDLE = ch('I'), TRANSACTION = ch('T')
+const IDLE = ch('I'), TRANSACTION = ch('T'), FAILED = ch('E')
 
 /** What ends each part of a probe. */
 const PROBE_ENDS = new Map<number, number>([[PARSE_COMPLETE, PARSE], [BIND_COMPLETE, BIND], [COMPLETE, EXECUTE], [CLOSE_COMPLETE, CLOSE]])
@@ -258,7 +258,7 @@ export class Replies {
       if (c.owed.length === 0) c.cut = null
       return DONE
     }
-    if (owed.refused !== null) { this.#flush(answers); writeRefusal(answers, owed.refused); return DONE }
+    if (owed.refused !== null) { this.#flush(answers); writeRefusal(answers, owed.refused.kind === 'unprepared' && c.status === FAILED ? ABORTED : owed.refused); return DONE }
     return this.#words(input, at, to, owed, answers)
   }
   /** The server ignores what follows up to Sync: so do we, and names go back to what they meant. */
@@ -342,7 +342,7 @@ export class Replies {
 
 function writeRefusal(answers: Answers, refused: Refusal): void {
   const scratch = answers.splice()
-  if (refused.kind === 'server') frames.writeWords(scratch, { severity: 'ERROR', code: refused.code, message: refused.message, position: refused.position })
+  if (refused.kind !== 'denied') frames.writeWords(scratch, { severity: 'ERROR', code: refused.code, message: refused.message, position: refused.position })
   else {
     const { rule, message, hint, code } = refused.why
     const state = code === 'cancelled' ? '57014' : code === 'record' ? '58030' : '42501'

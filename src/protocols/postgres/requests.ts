@@ -7,7 +7,7 @@ import type { Ask, Plan, Verdict } from '../../core/session.ts'
 import type { Scratch } from '../../wire/bytes.ts'
 import { BLOCKED, NEED_MORE } from '../../wire/codec.ts'
 import { boundOf, formatOf, parseBind, shownParameters, usedName, usesStatement } from './binds.ts'
-import { BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, NAMES_MAX, OWED_MAX, PARSE, type Portal, type Prepared, QUERY, type Refusal, SYNC } from './conversation.ts'
+import { ABORTED, BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, NAMES_MAX, OWED_MAX, PARSE, type Portal, type Prepared, QUERY, type Refusal, SYNC } from './conversation.ts'
 import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
 import type { Judged, Reader } from './reader.ts'
@@ -35,7 +35,6 @@ const IDLE = 0x49, FAILED = 0x45
 /** Messages that the server ignores between an error and the next Sync. */
 const SKIPPED = new Set([frames.Q, frames.P, frames.B, frames.D, frames.E, frames.C, frames.F, frames.H])
 const STALE: Refusal = { kind: 'server', code: '42501', message: 'refused by Sluice: this text follows a statement that may have changed what its names mean; send Sync between them', position: 0 }
-const ABORTED: Refusal = { kind: 'server', code: '25P02', message: 'current transaction is aborted, commands ignored until end of transaction block', position: 0 }
 
 export class Requests {
   asking: Ask | Promise<Ask> | null = null
@@ -273,7 +272,7 @@ export class Requests {
     const judged = p.judged
     if (judged === null) return this.#refuseExtended(out, frames.E, { kind: 'server', code: '0A000', message: 'cached plan must not change result type', position: 0 })
     if (verdict.kind === 'deny') {
-      const refusal: Refusal = judged.syntax === null || verdict.code === 'record' ? { kind: 'denied', why: verdict } : this.#c.status === FAILED && (judged.syntax.code === '26000' || judged.syntax.code === '0A000') ? ABORTED : { kind: 'server', ...judged.syntax }
+      const refusal: Refusal = judged.syntax === null || verdict.code === 'record' ? { kind: 'denied', why: verdict } : { kind: judged.syntax.code === '26000' || judged.syntax.code === '0A000' ? 'unprepared' : 'server', ...judged.syntax }
       if (p.type === frames.E) this.#refuseExtended(out, frames.E, refusal)
       else this.#refuseText(out, refusal, p)
       return

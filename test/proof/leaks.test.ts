@@ -10,8 +10,8 @@ import { type Lane, openLane, runScripts, sharedIds } from './twins.ts'
 let server: TestServer, lane: Lane
 before(async () => {
   server = await startPostgres({ version: SUITE_VERSIONS.at(-1)! })
-  sharedIds(await makeTwins(server))
-  lane = await openLane(server, [new MemoryShelf(), new MemoryShelf()], 'app')
+  sharedIds(await makeTwins(server, [{ wide: true }]))
+  lane = await openLane(server, 0, true, [new MemoryShelf(), new MemoryShelf()], 'app')
 })
 after(async () => { await lane.close(); await server.stop() })
 

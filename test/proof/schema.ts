@@ -33,7 +33,7 @@ CREATE SCHEMA hr; GRANT ALL ON SCHEMA hr TO app; GRANT ALL ON SCHEMA public TO a
 CREATE TYPE addr AS (street text, zip int); CREATE DOMAIN short AS text CHECK (length(VALUE) < 200); CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');
 CREATE TABLE teams(team text PRIMARY KEY, lead int, budget int, made timestamptz);
 CREATE TABLE people(id int PRIMARY KEY, name text NOT NULL, team text REFERENCES teams, age int, joined date, note text, ssn text, email varchar(60), salary numeric(12,2), pin int, born date, seen timestamptz,
-  tags text[], doc jsonb, ref uuid, raw bytea, active boolean, home addr, mood mood, code short, ssn_end text GENERATED ALWAYS AS (right(ssn, 4)) STORED);
+  tags text[], doc jsonb, ref uuid, raw bytea, active boolean, home addr, mood mood, code short, pad text, ssn_end text GENERATED ALWAYS AS (right(ssn, 4)) STORED);
 CREATE UNIQUE INDEX people_name ON people(name); CREATE INDEX people_ssn ON people(ssn);
 CREATE TABLE orders(id int PRIMARY KEY, person_id int REFERENCES people(id), sku text, amount numeric(10,2), status text DEFAULT 'new', at date, gift text);
 CREATE TABLE plain(id int PRIMARY KEY, t text, n int, d date, j jsonb, u uuid, b boolean, ts text[]);
@@ -64,27 +64,33 @@ export const PEOPLE = 16
 export const GUESSED = 6
 const TEAMS = ['red', 'green', 'blue', 'grey']
 /** Where a masked value is NULL, in both alike. */
-const absent = (row: number, column: number): boolean => (row * 7 + column * 5) % 11 === 3
+const absent = (row: number, column: number): boolean => ((row >> 1) * 7 + column * 5) % 11 === 3
 
 const spread = (twin: number, row: number, salt: number): number => { let x = (row + 1) * 2_654_435_761 + salt * 40_503 + twin * 97_531_357; x ^= x >>> 15; x = Math.imul(x, 2_246_822_519); x ^= x >>> 13; return (x >>> 0) }
-/** What twin `twin` hides in a row: of every kind that a statement could trip over (equal to others, empty, castable or not). */
-export function hidden(twin: number, row: number): { readonly ssn: string; readonly email: string; readonly salary: string; readonly pin: number; readonly born: string; readonly seen: string; readonly tags: string[]; readonly doc: string; readonly ref: string; readonly raw: string; readonly active: boolean; readonly gift: string; readonly who: string; readonly chip: string } {
+/** One of two databases. Where they are `wide`, the mean length of a hidden column differs too: a plan's widths could tell, and it may lead to rows in another order. */
+export interface Twin { readonly number: 0 | 1; readonly wide: boolean }
+export interface Hidden { readonly ssn: string; readonly email: string; readonly salary: string; readonly pin: number; readonly born: string; readonly seen: string; readonly tags: string[]; readonly doc: string; readonly ref: string; readonly raw: string; readonly active: boolean; readonly gift: string; readonly who: string; readonly chip: string }
+/** What a twin hides in a row: of every kind that a statement could trip over (equal to others, empty, castable or not). Lengths are swapped between neighbours, so that their sums are the same. */
+export function hidden({ number: twin, wide }: Twin, row: number): Hidden {
   const n = (salt: number, below: number) => spread(twin, row, salt) % below
-  const mark = (salt: number) => `${twin === 0 ? 'Zq' : 'Xv'}${n(salt, 0xfffffff).toString(36)}${n(salt + 50, 0xfffffff).toString(36)}`
-  const known = row < GUESSED
-  const ssn = known ? ['', '12', '987-65-4320', 'red', mark(1), '-5'][n(2, 6)]! : `${mark(1)}${'.'.repeat(n(9, 7) + twin * 9)}`
+  const length = (salt: number, below: number) => spread(0, row ^ twin, salt) % below
+  const mark = (salt: number) => `${twin === 0 ? 'Zq' : 'Xv'}${n(salt, 0xfffffff).toString(36).padStart(6, '0')}${n(salt + 50, 0xfffffff).toString(36).padStart(6, '0')}`
+  const known = row < GUESSED, longer = wide && twin === 1
+  const ssn = known ? ['', '12', '987-65-4320', 'red', mark(1), '-5'][row ^ twin]! : `${mark(1)}${'.'.repeat(length(9, 7) + (longer ? 9 : 0))}`
   return {
-    ssn, email: known && n(3, 3) === 0 ? `user${n(4, 3)}@x.example` : `${mark(3)}@${mark(4)}.example`, salary: known ? ['0', '-1', '50000', '70000.5'][n(5, 4)]! : `${1_000_000 + n(5, 8_999_999)}.${10 + n(6, 90)}`,
+    ssn, email: known && length(3, 3) === 0 ? `user${n(4, 3)}@x.example` : `${mark(3)}@${mark(4)}.example`, salary: known ? ['0', '-1', '50000', '70000.5', '3', '50000'][row ^ twin]! : `${1_000_000 + n(5, 8_999_999)}.${11 + n(6, 8)}`,
     pin: known ? [0, 1, row, 2_147_483_647][n(7, 4)]! : 100_000_000 + n(7, 899_999_999), born: `${1900 + n(8, 100)}-${1 + n(10, 12)}-${1 + n(11, 28)}`, seen: `${1990 + n(12, 35)}-0${1 + n(13, 9)}-11 0${n(14, 10)}:${10 + n(15, 50)}:00+00`,
-    tags: Array.from({ length: n(16, 4) }, (_, i) => mark(17 + i)), doc: JSON.stringify({ k: mark(21), n: n(22, 9), list: Array.from({ length: n(23, 3) }, (_, i) => i), ...(n(24, 2) === 0 ? { extra: mark(25) } : {}), ...(twin === 0 ? {} : { longer: mark(33) }) }),
+    tags: Array.from({ length: length(16, 4) }, (_, i) => mark(17 + i)), doc: JSON.stringify({ k: mark(21), n: n(22, 9), list: Array.from({ length: length(23, 3) }, (_, i) => i), ...(length(24, 2) === 0 ? { extra: mark(25) } : {}), ...(longer ? { longer: mark(33) } : {}) }),
     ref: [...`${spread(twin, row, 26).toString(16).padStart(8, '0')}${spread(twin, row, 27).toString(16).padStart(8, '0')}`.repeat(2)].join('').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
     raw: `\\x${Buffer.from(mark(28)).toString('hex')}`, active: n(29, 2) === 0, gift: mark(30), who: mark(31), chip: mark(32),
   }
 }
 const text = (value: string | number | boolean) => `'${String(value).replaceAll("'", "''")}'`
 
+/** Rows of people are all as long as this, so that the table's size, from which the server makes its plans and so the order of rows, is the same in both. */
+const ROW_BYTES = 900
 /** One text that makes the rows of a twin. */
-export function rowsOf(twin: number): string {
+export function rowsOf(twin: Twin): string {
   const people: string[] = [], orders: string[] = [], events: string[] = [], animals: string[] = [], dogs: string[] = []
   for (let row = 0; row < PEOPLE; row++) {
     const h = hidden(twin, row)
@@ -97,7 +103,10 @@ export function rowsOf(twin: number): string {
     ;(row % 2 === 0 ? animals : dogs).push(row % 2 === 0 ? `(${row + 1}, 'pet ${row}', ${text(h.chip)})` : `(${row + 1}, 'dog ${row}', ${text(h.chip)}, 'breed ${row % 3}')`)
   }
   return `INSERT INTO teams SELECT t, n::int, n::int * 100, timestamptz '2020-01-01 00:00:00+00' + n * interval '1 day' FROM unnest(ARRAY['red', 'green', 'blue', 'grey']) WITH ORDINALITY AS x(t, n);
-INSERT INTO people(id, name, team, age, joined, note, ssn, email, salary, pin, born, seen, tags, doc, ref, raw, active, home, mood, code) VALUES ${people.join(', ')};
+CREATE TEMP TABLE staged (LIKE people INCLUDING GENERATED);
+INSERT INTO staged(id, name, team, age, joined, note, ssn, email, salary, pin, born, seen, tags, doc, ref, raw, active, home, mood, code) VALUES ${people.join(', ')};
+INSERT INTO people(id, name, team, age, joined, note, ssn, email, salary, pin, born, seen, tags, doc, ref, raw, active, home, mood, code, pad) SELECT id, name, team, age, joined, note, ssn, email, salary, pin, born, seen, tags, doc, ref, raw, active, home, mood, code, repeat('.', ${ROW_BYTES} - pg_column_size(s)) FROM staged s ORDER BY id;
+DROP TABLE staged;
 INSERT INTO orders VALUES ${orders.join(', ')};
 INSERT INTO events VALUES ${events.join(', ')};
 INSERT INTO animals VALUES ${animals.join(', ')};
@@ -108,11 +117,11 @@ REFRESH MATERIALIZED VIEW mv_people; ANALYZE;`
 }
 
 export const MASKED = ['public.people.ssn', 'public.people.email', 'public.people.salary', 'public.people.pin', 'public.people.born', 'public.people.seen', 'public.people.tags', 'public.people.doc', 'public.people.ref', 'public.people.raw',
-  'public.people.active', 'public.people.home', 'public.people.mood', 'public.people.code', 'public.orders.gift', 'public.events.who', 'public.animals.chip']
+  'public.people.active', 'public.people.home', 'public.people.mood', 'public.people.code', 'public.people.pad', 'public.orders.gift', 'public.events.who', 'public.animals.chip']
 export const policies = (): string => `policies: [{ name: p, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin], mask: [{ fields: [${MASKED.map((m) => `"${m}"`).join(', ')}], with: redact }] }]\n`
 
 /** What no byte to a client may hold: marks of rows that no statement names, in the forms that an answer could take. */
-export function marks(twin: number): Buffer[] {
+export function marks(twin: Twin): Buffer[] {
   const found = new Set<string>()
   for (let row = GUESSED; row < PEOPLE; row++) {
     const h = hidden(twin, row)
@@ -125,16 +134,21 @@ export function marks(twin: number): Buffer[] {
 }
 
 interface Server { sql(text: string, database?: string): Promise<{ rows: Record<string, unknown>[] }> }
-/** Databases `twin_a` and `twin_b`, and `twin_c` that holds what `twin_a` does: for the bare server's answers. Gives the last object id that they share. */
-export async function makeTwins(server: Server): Promise<number> {
+/**
+ * For each lane of a run databases `a…` and `b…` that are twins, and `c…` that holds what `a…` does: for the bare server's answers. Lanes share
+ * nothing, for what one locks or makes would be told another as chance would have it. Gives the last object id that they share.
+ */
+export async function makeTwins(server: Server, lanes: readonly { readonly wide: boolean }[]): Promise<number> {
   await server.sql('CREATE ROLE app LOGIN')
-  await server.sql('CREATE DATABASE twin_0')
-  await server.sql('GRANT ALL ON DATABASE twin_0 TO app')
-  await server.sql(SCHEMA, 'twin_0')
-  for (const [name, twin] of [['twin_a', 0], ['twin_b', 1], ['twin_c', 0]] as const) {
-    await server.sql(`CREATE DATABASE ${name} TEMPLATE twin_0`)
-    await server.sql(`GRANT ALL ON DATABASE ${name} TO app`)
-    await server.sql(rowsOf(twin), name)
+  await server.sql('CREATE DATABASE twin')
+  await server.sql('GRANT ALL ON DATABASE twin TO app')
+  await server.sql(SCHEMA, 'twin')
+  for (const [lane, { wide }] of lanes.entries()) {
+    for (const [name, number] of [['a', 0], ['b', 1], ['c', 0]] as const) {
+      await server.sql(`CREATE DATABASE ${name}${lane} TEMPLATE twin`)
+      await server.sql(`GRANT ALL ON DATABASE ${name}${lane} TO app`)
+      await server.sql(rowsOf({ number, wide }), `${name}${lane}`)
+    }
   }
-  return Number((await server.sql('SELECT max(oid) AS last FROM (SELECT oid FROM pg_class UNION ALL SELECT oid FROM pg_type) o', 'twin_0')).rows[0]!.last)
+  return Number((await server.sql('SELECT max(oid) AS last FROM (SELECT oid FROM pg_class UNION ALL SELECT oid FROM pg_type) o', 'twin')).rows[0]!.last)
 }

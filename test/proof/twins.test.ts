@@ -10,9 +10,11 @@ import { newTally, runTwins, sharedIds, type Tally } from './twins.ts'
 /** The same statements in every run, so that a red build is a change of ours. */
 const SEED = Number(process.env.SLUICE_SEED ?? 1)
 const STATEMENTS = Number(process.env.SLUICE_STATEMENTS ?? 20_000)
-/** Conversations side by side; each takes every third script. Each has its own catalog: what another's DDL makes stale is a matter of time. */
-const LANES = 3
+/** Conversations side by side; each takes every third script. */
+const LANES = [{ wide: false }, { wide: true }, { wide: false }]
 const FINDINGS_MAX = 20
+/** A long run says how it goes after so many statements. */
+const PROGRESS = 10_000
 /** Of benign statements that the bare server runs, how many of a hundred may be refused. It falls as more is understood, and never rises. */
 const REFUSED_PERCENT_MAX = 3
 
@@ -20,11 +22,13 @@ for (const version of SUITE_VERSIONS) {
   test(`nothing that a client receives from PostgreSQL ${version} depends on a masked value (seed ${SEED})`, { timeout: 24 * 3_600_000 }, async (t) => {
     const server = await startPostgres({ version })
     const tally = newTally(), started = Date.now()
+    let told = 0
+    const progress = (now: Tally) => { if (process.env.SLUICE_STATEMENTS !== undefined && now.statements - told >= PROGRESS) { told = now.statements; console.log(`${now.statements} statements, ${now.findings.length} findings, ${Math.round((Date.now() - started) / 1000)} s${now.findings.length > 0 ? `, last at seed ${now.findings.at(-1)!.seed}` : ''}`) } }
     const enough = Math.ceil(STATEMENTS / SUITE_VERSIONS.length)
     try {
-      sharedIds(await makeTwins(server))
+      sharedIds(await makeTwins(server, LANES))
       const until = (now: Tally) => now.statements >= enough || now.findings.length >= FINDINGS_MAX
-      await Promise.all(Array.from({ length: LANES }, (_, lane) => runTwins(server, [new MemoryShelf(), new MemoryShelf()], { seed: SEED * 1_000_003 + version * 10_000_019, from: lane, step: LANES, until, user: 'app', tally })))
+      await Promise.all(LANES.map(({ wide }, lane) => runTwins(server, [new MemoryShelf(), new MemoryShelf()], { wide, seed: SEED * 1_000_003 + version * 10_000_019, lane, step: LANES.length, until, user: 'app', tally, batch: progress })))
     } finally { await server.stop() }
     const { findings, refusals, kinds, ...counts } = tally
     const seconds = Math.round((Date.now() - started) / 1000)

@@ -69,6 +69,7 @@ export interface GatewayConfig {
   readonly limits: {
     readonly connections: number
     readonly connectionsInLogin: number
+    readonly failedLogins: { readonly ofAddress: number; readonly ofOne: number }
     readonly loginMs: number
     readonly drainMs: number
     readonly messageBytesMax: number
@@ -299,6 +300,7 @@ function gatewayOf(read: GatewayRead, folder: string): GatewayConfig {
     limits: {
       connections: read.limits.connections,
       connectionsInLogin: read.limits.connections_in_login,
+      failedLogins: { ofAddress: read.limits.failed_logins, ofOne: read.limits.failed_logins_of_one },
       loginMs: read.limits.login,
       drainMs: read.limits.drain,
       messageBytesMax: read.limits.message,

@@ -97,13 +97,14 @@ async function byCookie(ports: ApiPorts, cookie: string): Promise<Caller> {
 async function byBearer(ports: ApiPorts, c: ApiContext, header: string): Promise<Caller> {
   const [, secret] = /^Bearer ([\x21-\x7e]+)$/i.exec(header) ?? []
   if (secret === undefined || secret.length > CREDENTIAL_CHARACTERS_MAX) throw new NotAuthenticated('the Authorization header must be `Bearer` and a token')
+  const judged = <T>(work: () => Promise<T>): Promise<T> => ports.judged?.(addressOf(c), secret, work) ?? work()
   if (!secret.startsWith(TOKEN_PREFIX)) {
-    const identity = await ports.authenticate(secret)
+    const identity = await judged(() => ports.authenticate(secret))
     // An account of the configuration's own, not a provider's.
     if (identity.issuer === BREAK_GLASS_ISSUER) await shout(ports, c, `account ${identity.subject}`, identity)
     return makeCaller(ports, identity, 'bearer', null, null)
   }
-  const opened = await ports.store.tokens.open(secret)
+  const opened = await judged(() => ports.store.tokens.open(secret))
   if (opened.kind === 'web') throw new NotAuthenticated('the token is not valid (any more)')
   if (opened.kind === 'emergency') await shout(ports, c, opened.id, opened.identity)
   return makeCaller(ports, opened.identity, 'bearer', opened.boundTo, opened.id)
@@ -149,10 +150,9 @@ function refuseForeignOrigin(c: ApiContext): void {
 /** A proxy on this machine speaks for others, and says so. */
 function isLocal(c: Context): boolean {
   if (c.req.header('x-forwarded-for') !== undefined || c.req.header('forwarded') !== undefined) return false
-  try {
-    const address = getConnInfo(c).remote.address ?? ''
-    return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')
-  } catch {
-    return false
-  }
+  const address = addressOf(c)
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')
+}
+function addressOf(c: Context): string {
+  try { return getConnInfo(c).remote.address ?? '' } catch { return '' }
 }

@@ -7,7 +7,7 @@ import { ReviewRefused, type ReviewRefusal } from '../store/review_text.ts'
 
 const STATUSES: Readonly<Record<string, ContentfulStatusCode>> = {
   NOT_AUTHENTICATED: 401, NOT_ALLOWED: 403, NO_SUCH_RESOURCE: 404, NOT_FOUND: 404, CONFLICT: 409, CONFIG_INVALID: 400, MALFORMED: 400, TOO_LARGE: 413,
-  TOO_MANY_TOKENS: 429, TOO_MANY_STREAMS: 429, UNREACHABLE: 502, STORE_FAILED: 503, RECORD_FAILED: 503,
+  TOO_MANY_TOKENS: 429, THROTTLED: 429, TOO_MANY_STREAMS: 429, UNREACHABLE: 502, STORE_FAILED: 503, RECORD_FAILED: 503,
 }
 const REVIEW_STATUSES: Readonly<Record<ReviewRefusal, ContentfulStatusCode>> = {
   'too-many': 429, 'too-large': 413, 'no-such-review': 404, 'not-yours': 403, 'not-waiting': 409, 'not-approved': 409, expired: 409, changed: 409, 'reviewer-left': 409,

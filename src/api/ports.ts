@@ -68,6 +68,8 @@ export interface ApiPorts {
   readonly policies: PoliciesPort
   /** A token of a configured issuer → who it is; throws NotAuthenticated. Sluice's own tokens are the store's. */
   authenticate(secret: string): Promise<Identity>
+  /** Counts failed credentials by address; absent: nothing is counted. Throws when too many failed. */
+  judged?<T>(address: string, secret: string, work: () => Promise<T>): Promise<T>
   /** The same identity with the groups that the configuration gives it; absent: it gives none. */
   declared?(identity: Identity): Identity
   /** What this identity may reach, and how. */

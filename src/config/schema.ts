@@ -11,6 +11,9 @@ export const LISTENERS = ['web', 'proxy', 'postgres', 'mysql', 'mongodb', 'redis
 export const CONNECTIONS_MAX = 20_000
 /** Of these, not yet logged in; beyond, new ones are closed. */
 export const CONNECTIONS_IN_LOGIN_MAX = 6_000
+/** Failed logins of one address in a minute, and of one claimed identity there; beyond, further ones are refused unread. */
+export const FAILED_LOGINS_OF_ADDRESS = 1_000
+export const FAILED_LOGINS_OF_ONE = 100
 /** From the first byte to a proved identity. */
 export const LOGIN_MS = 10_000
 /** What sessions get to finish when the gateway stops. */
@@ -73,6 +76,8 @@ export const gatewaySchema = z.strictObject({
     .strictObject({
       connections: count.min(1).max(1_000_000).default(CONNECTIONS_MAX),
       connections_in_login: count.min(1).max(1_000_000).default(CONNECTIONS_IN_LOGIN_MAX),
+      failed_logins: count.min(1).max(1_000_000).default(FAILED_LOGINS_OF_ADDRESS),
+      failed_logins_of_one: count.min(1).max(1_000_000).default(FAILED_LOGINS_OF_ONE),
       login: durationMs.refine(value => value >= 1_000 && value <= 600_000, 'between 1s and 10m').default(LOGIN_MS),
       drain: durationMs.refine(value => value <= DRAIN_MAX_MS, 'at most 8s: the gateway ends within 10s').default(DRAIN_MS),
       message: bytes.refine(value => value >= 65_536 && value <= 1_073_741_824, 'between 64KiB and 1GiB').default(MESSAGE_BYTES_MAX),

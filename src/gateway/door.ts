@@ -33,7 +33,7 @@ export interface DoorParts {
   readonly recorder: Recorder
   readonly ports: SessionPorts
   /** Who presents this secret. */
-  authenticate(secret: string): Promise<Authenticated>
+  authenticate(secret: string, address: string): Promise<Authenticated>
   /** The catalog of a resource changed: tell the other workers. */
   moved(moved: { readonly resource: string; readonly database: string }): void
   readonly tokens: Tokens
@@ -82,7 +82,7 @@ export class Door implements Gate {
     if (this.#draining) throw new SluiceError('STOPPING', 'this gateway is stopping: connect again')
     const failure = this.#p.recorder.failure
     if (failure !== null) throw new RecordFailed(failure)
-    const found = await this.#p.authenticate(login.secret)
+    const found = await this.#p.authenticate(login.secret, client.address)
     // Proved by the credential; groups that the configuration gives are looked up anew whenever it changes.
     const proved = found.identity
     const identity = withDeclared(proved, this.#config.identity.people)
@@ -134,6 +134,8 @@ export class Door implements Gate {
   }
 
   refused(what: string, facts: Readonly<Record<string, unknown>>): void {
+    // One event said that they are refused from now on; each by itself is only counted, for their cost is what is limited.
+    if (what === 'THROTTLED') { this.#refused[what] = (this.#refused[what] ?? 0) + 1; return }
     log.info({ what, ...facts }, 'a login was refused')
     this.#refused[what] = (this.#refused[what] ?? 0) + 1
     try {

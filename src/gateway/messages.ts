@@ -1,6 +1,7 @@
 // What the supervisor and its processes say to one another. Secrets pass only as the answer to `credential`, for one login.
 import type { StoredObject } from './stored.ts'
 import type { StoredToken } from '../auth/authenticate.ts'
+import type { LoginBlock } from '../auth/throttle.ts'
 import type { KeySet } from '../auth/key-set.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
 import type { Block } from '../store/record/index.ts'
@@ -60,6 +61,7 @@ export interface WorkerTells {
   giveBack: { key: string; budget: Budget; lease: Lease }
   head: unknown
   catalog: { resource: string; database: string }
+  failedLogin: { address: string; claim: string }
   /** Logins refused since it last told, by code. */
   refused: Readonly<Record<string, number>>
 }
@@ -74,6 +76,7 @@ export interface WorkerHears {
   /** Ends what the session is running, not the session. */
   interrupt: { id: string }
   cancel: { id: number; secret: string }
+  block: LoginBlock
   drain: { withinMs: number }
   catalog: { resource: string; database: string }
 }
@@ -95,8 +98,8 @@ export interface WebAsks {
   metrics: (body: null) => string
   health: (body: null) => string | null
 }
-export interface WebTells { ready: null }
-export interface WebHears { reload: { text: string; stored: readonly StoredObject[]; clientSecrets: Readonly<Record<string, string | null>> } }
+export interface WebTells { ready: null; failedLogin: WorkerTells['failedLogin']; refused: WorkerTells['refused'] }
+export interface WebHears { reload: { text: string; stored: readonly StoredObject[]; clientSecrets: Readonly<Record<string, string | null>> }; block: LoginBlock }
 /** Supervisor → worker, with an answer. */
 export interface WorkerAnswers { test: (body: { name: string }) => { ok: boolean; message: string } }
 

@@ -7,6 +7,7 @@ import { mkdirSync, watchFile, unwatchFile, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { FailedLogins } from '../auth/throttle.ts'
 import { KeyFetcher } from '../auth/keys.ts'
 import type { FilterMistake } from '../core/check.ts'
 import { type Config, parseConfig } from '../config.ts'
@@ -148,6 +149,7 @@ class Supervisor implements Gateway {
         giveBack: ({ key, budget, lease }) => this.#giveBack(key, budget, lease),
         head: (head) => { void this.#heads.take(head as never).catch((error: unknown) => log.error({ error: String(error) }, 'a signed head could not be kept')) },
         refused: (counts) => this.#metrics.refused(counts),
+        failedLogin: (failed) => this.#failedLogin(failed),
         catalog: (moved) => { for (const other of this.#hands) if (other !== hand) other.bus.tell('catalog', moved) },
       }) }
       this.#hands = [...this.#hands.filter((h) => h.number !== number), hand]
@@ -227,6 +229,16 @@ class Supervisor implements Gateway {
     void this.#heads.admin({ actor: 'sluice', action: `review.${review.state}`, subject: review.id, detail: { session: review.session, run: review.run, resource: review.resource, why: review.endedWhy } })
       .catch((error: unknown) => log.error({ error: String(error), review: review.id }, 'the end of a review could not be recorded'))
   }
+  #failedLogin({ address, claim }: { readonly address: string; readonly claim: string }): void {
+    for (const block of this.#failed.failed(address, claim, this.config.gateway.limits.failedLogins, Date.now())) {
+      for (const { bus } of this.#hands) bus.tell('block', block)
+      this.#web?.bus.tell('block', block)
+      this.#metrics.throttled(block.kind)
+      log.warn({ address, kind: block.kind }, 'too many logins failed: further ones are refused for a while')
+      void this.#heads.admin({ actor: 'sluice', action: 'login.throttled', subject: address, detail: { kind: block.kind, untilMs: block.untilMs } }).catch((error: unknown) => log.error({ error: String(error) }, 'a throttle could not be recorded'))
+    }
+  }
+  readonly #failed = new FailedLogins()
   #giveBack(key: string, budget: Budget, lease: Lease): void {
     void this.#store.budgets.giveBack({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, lease, lease.granted).catch(() => {})
   }
@@ -300,7 +312,7 @@ class Supervisor implements Gateway {
         admin: (event) => this.#heads.admin(event),
         metrics: () => this.#metrics.text(this.#live, this.#hands.filter((h) => h.ready).length, this.#waits.size),
         health: () => this.health(),
-      }, { ready: () => ready() })
+      }, { ready: () => ready(), failedLogin: (failed) => this.#failedLogin(failed), refused: (counts) => this.#metrics.refused(counts) })
       this.#web = { child, bus }
       child.once('exit', (code, signal) => {
         if (this.#stopping !== null) return

@@ -8,6 +8,7 @@ import { makeApi } from '../api/app.ts'
 import type { ApiPorts } from '../api/ports.ts'
 import type { Grant as GrantView, LiveSession as LiveView, RecordEvent, Verification } from '../api/schema.ts'
 import { Authenticator } from '../auth/authenticate.ts'
+import { LoginBlocks, Throttled } from '../auth/throttle.ts'
 import { KeyCache } from '../auth/key-cache.ts'
 import { readsFilters } from './filters.ts'
 import { type Config, parseConfig } from '../config.ts'
@@ -36,7 +37,8 @@ async function main(): Promise<void> {
   let clientSecrets: Readonly<Record<string, string | null>> = {}
   const use = (text: string, file: string, stored: readonly StoredObject[]) => { declared = parseConfig(text, file, process.env); config = withStored(declared, stored).config; policies = compilePolicies(config.policies, { detector: requestDetector }) }
   let file = ''
-  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text, stored, clientSecrets: fresh }) => { clientSecrets = fresh; use(text, file, stored) } })
+  const blocks: LoginBlocks = new LoginBlocks((address, claim) => bus.tell('failedLogin', { address, claim }))
+  const bus = new Bus<WebAsks, WebTells, object, WebHears>(process, {}, { reload: ({ text, stored, clientSecrets: fresh }) => { clientSecrets = fresh; use(text, file, stored) }, block: (block) => blocks.add(block) })
   const boot = await bus.ask('boot', null)
   file = boot.file
   clientSecrets = boot.clientSecrets
@@ -103,6 +105,7 @@ async function main(): Promise<void> {
       return found.identity
     },
     declared: (identity) => withDeclared(identity, config.identity.people),
+    judged: (address, secret, work) => blocks.judge(address, secret, work).catch((error: unknown) => { if (error instanceof Throttled) bus.tell('refused', { THROTTLED: 1 }); throw error }),
     grants: async (identity: Identity): Promise<GrantView[]> => config.resources.flatMap((resource) => { const view = grantView(policies, identity, resource, config); return view === null ? [] : [view] }),
     checkResource: async (name, body) => { storedResource(name, body, config.folder) },
     checkPolicy: async (name, body) => { const policy = storedPolicy(name, body); return { policy, findings: findingsOf(policy, config, await readsFilters()) } },

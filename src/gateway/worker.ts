@@ -7,6 +7,7 @@ import { createSecureContext } from 'node:tls'
 import { Authenticator } from '../auth/authenticate.ts'
 import { Leases } from './leases.ts'
 import { issuersOf } from './issuers.ts'
+import { LoginBlocks } from '../auth/throttle.ts'
 import { KeyCache } from '../auth/key-cache.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { withStored } from './stored.ts'
@@ -48,8 +49,10 @@ async function main(): Promise<void> {
     interrupt: ({ id }) => door?.interrupt(id),
     cancel: ({ id, secret }) => door?.cancelHere(id, Buffer.from(secret, 'hex')),
     catalog: (moved) => { for (const protocol of protocols) protocol.moved?.(moved) },
+    block: (block) => blocks.add(block),
     drain: ({ withinMs }) => { void drain(withinMs) },
   })
+  const blocks = new LoginBlocks((address, claim) => bus.tell('failedLogin', { address, claim }))
   boot = await bus.ask('boot', null)
   await grammarReady()
   config = withStored(parseConfig(boot.text, boot.file, process.env), boot.stored).config
@@ -65,7 +68,7 @@ async function main(): Promise<void> {
   })
   const redactor = redactorFor(keyedHash)
   door = new Door({
-    number: boot.number, bus, recorder, ports: portsOf(bus, waits, keyedHash), redactor, authenticate: (secret) => authenticator.authenticate(secret),
+    number: boot.number, bus, recorder, ports: portsOf(bus, waits, keyedHash), redactor, authenticate: (secret, address) => blocks.judge(address, secret, () => authenticator.authenticate(secret)),
     secure: boot.tls === null ? null : createSecureContext({ cert: boot.tls.cert, key: boot.tls.key }),
     moved: (moved) => bus.tell('catalog', moved), tokens: new Tokens(Buffer.from(boot.tokenKey, 'hex')),
   }, config, policiesOf(config), boot.revocations)

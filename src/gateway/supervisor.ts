@@ -204,6 +204,8 @@ class Supervisor implements Gateway {
         this.#waits.set(wait, { worker: number, held })
         void held.outcome.then((outcome) => {
           this.#waits.delete(wait)
+          // The session that waited may be gone, with or without its worker.
+          if (outcome.kind === 'cancelled') this.#reviewOver(outcome.id, 'cancelled', { session: request.session, run: request.run, resource: request.resource, why: outcome.why })
           opened({ id: '', url: '' })
           this.#hands.find((h) => h.number === number)?.bus.tell('outcome', { wait, outcome })
         })
@@ -225,9 +227,12 @@ class Supervisor implements Gateway {
   }
   /** Ended by time or with the gateway that held it: no session is there to record it. */
   #reviewEnded(review: StoredReview): void {
-    log.info({ review: review.id, state: review.state }, 'a review ended')
-    void this.#heads.admin({ actor: 'sluice', action: `review.${review.state}`, subject: review.id, detail: { session: review.session, run: review.run, resource: review.resource, why: review.endedWhy } })
-      .catch((error: unknown) => log.error({ error: String(error), review: review.id }, 'the end of a review could not be recorded'))
+    this.#reviewOver(review.id, review.state, { session: review.session, run: review.run, resource: review.resource, why: review.endedWhy })
+  }
+  #reviewOver(id: string, state: string, detail: { session: string; run: number; resource: string; why: string | null }): void {
+    log.info({ review: id, state }, 'a review ended')
+    void this.#heads.admin({ actor: 'sluice', action: `review.${state}`, subject: id, detail })
+      .catch((error: unknown) => log.error({ error: String(error), review: id }, 'the end of a review could not be recorded'))
   }
   #failedLogin({ address, claim }: { readonly address: string; readonly claim: string }): void {
     for (const block of this.#failed.failed(address, claim, this.config.gateway.limits.failedLogins, Date.now())) {

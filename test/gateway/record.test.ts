@@ -1,5 +1,4 @@
-// The Record against what the server says it ran: gateways are killed at random instants under load, and every statement in the server's
-// log is in the Record. And what may be nowhere: the gateway's password, tokens, masked values. `SLUICE_KILLS=500` for the long run.
+// What may be nowhere: the gateway's password, tokens, masked values. What becomes of recordings: sealed, retired; and a disk that is full.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
@@ -7,12 +6,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type pg from 'pg'
 import { HeadKeeper, openSealKeys, recordOpener, RecordReader, sealSegments, verifyFolder } from '../../src/store/record/index.ts'
 import { alive, CANARY, descendants, refusalOf, type Site, SSN, startSite, until } from './site.ts'
 
-const KILLS = Number(process.env.SLUICE_KILLS ?? 10)
-const CLIENTS = 6
 const MIB = 1024 * 1024
 const commandOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1') } catch { return '' } }
 const environOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/environ`, 'latin1') } catch { return '' } }
@@ -27,62 +23,10 @@ function askedTexts(site: Site): { texts: string; kinds: Set<string> } {
   return { texts, kinds }
 }
 
-describe('the record against the server', () => {
+describe('what the record holds', () => {
   let site: Site
   before(async () => { site = await startSite({ storeBeside: true }) })
   after(async () => { await site.stop() })
-
-  test(`after ${KILLS} kills at random instants under load, no statement of the server's log is missing, and the chain verifies`, { timeout: 60 * 60_000 }, async () => {
-    let run = 0, sent = 0, seedOf = Date.now() % 2 ** 31
-    const random = () => { seedOf = (seedOf * 1103515245 + 12345) % 2 ** 31; return seedOf / 2 ** 31 }
-    /** Each statement carries a number of its own: as text, as a parameter's column name, inside a transaction, in a pipeline, in COPY. */
-    async function load(client: pg.Client, who: number, stop: () => boolean): Promise<void> {
-      try {
-        for (let n = 0; !stop(); n++) {
-          const mark = `m${++sent}x`
-          switch ((n + who) % 5) {
-            case 0: await client.query(`INSERT INTO ledger (who, n) VALUES ('${mark}', ${n})`); break
-            case 1: await client.query({ text: `SELECT $1::int AS ${mark}`, values: [n] }); break
-            case 2: await client.query(`BEGIN; SELECT 1 AS ${mark}; INSERT INTO ledger (who, n) VALUES ('${mark}', 0); COMMIT`); break
-            case 3: await client.query({ name: mark, text: `SELECT id AS ${mark} FROM customers WHERE id = $1`, values: [n % 100 + 1] }); break
-            default: await Promise.all([client.query(`SELECT 2 AS ${mark}`), client.query(`SELECT 3 AS ${mark}y`)])
-          }
-        }
-      } catch { /* killed under it */ }
-    }
-    const marks = new Set<string>()
-    let unsealed = 0
-    for (run = 1; run <= KILLS; run++) {
-      const token = await site.token('load@example.com', 'agents', '&ttl=3600')
-      const clients = await Promise.all(Array.from({ length: CLIENTS }, () => site.gateway.client({ database: 'orders', password: token })))
-      let stop = false
-      const work = clients.map((client, who) => load(client, who, () => stop))
-      await sleep(50 + random() * 400)
-      const group = [site.gateway.child.pid!, ...descendants(site.gateway.child.pid!).filter((pid) => !/bin\/postgres|postgres:/.test(commandOf(pid)))]
-      for (const pid of run % 2 === 0 ? group : group.reverse()) try { process.kill(pid, 'SIGKILL') } catch { /* gone */ }
-      stop = true
-      await Promise.all(work)
-      await until('all are gone', () => group.every((pid) => !alive(pid)))
-      await sleep(100)
-      for (const client of clients) (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
-      const found = verify(site)
-      assert.deepEqual(found.bad, [], `run ${run}`)
-      unsealed += found.unsealed.length
-      await site.restart('kill')
-    }
-    const log = readFileSync(site.server.log, 'latin1')
-    for (const [mark] of log.matchAll(/\bm\d+x\b/g)) marks.add(mark)
-    const { texts } = askedTexts(site)
-    const recorded = new Set([...texts.matchAll(/\bm\d+x/g)].map(([mark]) => mark))
-    const missing = [...marks].filter((mark) => !recorded.has(mark))
-    console.log(JSON.stringify({ test: 'kill', n: KILLS, bar: 0, measured: missing.length, statements: marks.size, recorded: recorded.size, unsealed, pass: missing.length === 0 }))
-    assert.ok(marks.size > KILLS, `${marks.size} statements ran`)
-    assert.deepEqual(missing, [])
-    const heads = readFileSync(join(site.gateway.data, 'recordings', 'heads.jsonl'), 'utf8')
-    assert.match(heads, /"kind":"crash"/)
-    const found = verify(site)
-    assert.equal(found.ok, true, JSON.stringify(found.bad.slice(0, 3)))
-  })
 
   test('a password, tokens and masked values are in no log, record, error, answer of the API, argument or environment', async () => {
     const audit = await site.token('aud@example.com', 'audit,platform,leads')

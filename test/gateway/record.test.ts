@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HeadKeeper, openSealKeys, recordOpener, RecordReader, sealSegments, verifyFolder } from '../../src/store/record/index.ts'
-import { alive, CANARY, descendants, refusalOf, type Site, SSN, startSite, until } from './site.ts'
+import { CANARY, descendants, refusalOf, type Site, SSN, startSite, until } from './site.ts'
 
 const MIB = 1024 * 1024
 const commandOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1') } catch { return '' } }

@@ -76,6 +76,7 @@ export class LiveSession implements Session {
   ask(ask: Ask): Verdict | Promise<Verdict> {
     const run = ++this.#runs
     try {
+      if (ask.phase === 'skipped') { this.#append(ask, run, '"verdict":"skip"'); return { kind: 'deny', run, rule: 'skipped', message: 'it follows an error', hint: '', code: 'policy' } }
       const judgement = this.#judge(ask)
       const denied = this.#refusal(ask, judgement)
       if (denied !== null) return this.#deny(ask, run, denied)

@@ -27,8 +27,8 @@ export interface Ask {
   readonly statement: Statement
   /** As the record may show them; null when the statement takes none. */
   readonly parameters: readonly string[] | null
-  /** `prepare`: may this text be prepared; rules that ask a person wait for `run`. */
-  readonly phase: 'prepare' | 'run'
+  /** `prepare`: may this text be prepared; rules that ask a person wait for `run`. `skipped`: the server will not run it, so it is only recorded. */
+  readonly phase: 'prepare' | 'run' | 'skipped'
   /** The run of the Parse whose statement runs now; 0 when the text itself was sent. */
   readonly prepared: number
   /** The plan this run continues (a cursor's), or null. */

@@ -73,3 +73,26 @@ test('a statement prepared by SQL under a name of Parse is judged as itself', ()
   await tell(s, m.query('DEALLOCATE ALL'))
   await tell(s, m.parse(HARMLESS, 's1'), m.sync(), m.parse('DEALLOCATE s1'), m.bind(), m.execute(), m.parse(move), m.bind(), m.execute(), ...run)
 }))
+
+test('what follows an error up to Sync is in the record as skipped, with values hidden', () => within(async (s) => {
+  const from = s.record.length
+  s.client.send(m.parse('SELECT 1/0', 'x'), m.bind({ statement: 'x' }), m.execute(), m.flush())
+  await s.client.until((seen) => seen.some((x) => x.type === 'E'))
+  await tell(s, m.parse("UPDATE t SET name = 'HIDE-ME' WHERE id = 1"), m.bind(), m.execute(), m.query('DELETE FROM t'), m.sync())
+  const skipped = s.record.slice(from).filter((e) => e.body.phase === 'skipped')
+  assert.deepEqual(skipped.map((e) => e.body.verdict), ['skip', 'skip'])
+  assert.match(String(skipped[0]!.body.text), /^UPDATE t SET name = /)
+  assert.equal(skipped[1]!.body.text, 'DELETE FROM t')
+  assert.ok(!JSON.stringify(s.record).includes('HIDE-ME'))
+  assert.equal(s.waiting.length, 0, 'nobody is asked about what does not run')
+}))
+
+test('Sync amid the data of a copy is read over, and ends it where the copy has failed', () => within(async (s) => {
+  const copy = [m.parse('COPY n(id) FROM STDIN'), m.bind(), m.execute()]
+  const kinds = (lines: readonly string[]) => lines.map((l) => l[0]).join('')
+  assert.equal(kinds(await tell(s, ...copy, m.sync(), m.copyData('1\n'), m.sync(), m.copyData('2\n'), m.copyDone(), m.sync())), '12GCZ')
+  assert.equal(kinds(await tell(s, ...copy, m.flush(), m.copyData('bad\n'), m.sync())), '12GEZ')
+  assert.equal(kinds(await tell(s, m.query('SELECT count(*) FROM n'))), 'TDCZ')
+  assert.equal(kinds(await tell(s, ...copy, m.flush(), m.copyData('4\n'), m.sync(), m.copyData('bad\n'), m.copyDone(), m.sync())).slice(0, 5), '12GEZ')
+  assert.equal(kinds(await tell(s, m.query('SELECT count(*) FROM n'))), 'TDCZ')
+}))

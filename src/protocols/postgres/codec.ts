@@ -51,6 +51,7 @@ export class PostgresCodec implements Codec {
   wants(out: Scratch): void {
     const c = this.#c
     if (c.failDue) { this.#failTransaction(out); return }
+    this.#requests.syncs(out)
     this.#catchUp()
     if (c.waits && c.unflushed && !c.skipping) { frames.writeFlush(out); c.unflushed = false }
     if (!c.stale || c.probing !== null || !c.idle || c.skipping || c.status === FAILED) return

@@ -115,6 +115,9 @@ export class Conversation {
   /** The next message waits for answers. */
   waits = false
   copyIn: Owed | null = null
+  /** Syncs that came amid the data of a copy. The server reads over them, unless the copy has failed there already: then it waits for them. */
+  copySyncs = 0
+  syncsDue = 0
   copyOut: Owed | null = null
   /** Grows when names, catalog, role or policy may mean something else than before. */
   epoch = 1

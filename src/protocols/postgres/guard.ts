@@ -148,16 +148,31 @@ export class Guard {
     return made
   }
 
+  /** The server's own number of this connection, and the one that the client was told with its cancel key. */
+  process: { readonly server: number; readonly told: number } | null = null
+  /** A client knows its own notification by the process that sent it. */
+  #sender(pid: number): number {
+    if (this.process === null) return pid
+    return pid === this.process.server ? this.process.told : pid === this.process.told ? 0 : pid
+  }
+
   notification(input: Buffer, at: number, to: number): Buffer | null {
-    if (!this.#hiding.active) return null
+    const pid = u32(input, at + 5), sender = this.#sender(pid)
+    if (!this.#hiding.active) {
+      if (sender === pid) return null
+      const made = Buffer.from(input.subarray(at, to))
+      made.writeUInt32BE(sender, 5)
+      return made
+    }
     const channelEnd = stringEnd(input, at + 9, to)
     const payloadEnd = channelEnd < 0 ? -1 : stringEnd(input, channelEnd + 1, to)
     if (payloadEnd < 0) throw new Malformed('the server sent a malformed notification')
     const channel = input.toString('utf8', at + 9, channelEnd), payload = input.toString('utf8', channelEnd + 1, payloadEnd)
     const cleanChannel = this.#hiding.text(channel), cleanPayload = this.#hiding.text(payload)
-    if (cleanChannel === channel && cleanPayload === payload) return null
+    if (cleanChannel === channel && cleanPayload === payload && sender === pid) return null
     const made = Buffer.concat([input.subarray(at, at + 9), Buffer.from(`${cleanChannel}\0${cleanPayload}\0`)])
     made.writeInt32BE(made.length - 1, 1)
+    made.writeUInt32BE(sender, 5)
     return made
   }
   /** What the client is told of a parameter; null: nothing. */

@@ -245,6 +245,7 @@ export class Replies {
       return SWALLOW
     }
     const fields = frames.u32(input, at + 1) > 0 ? codeOf(input, at, to) : ''
+    if (c.copyIn !== null) { c.syncsDue = c.copySyncs; c.copySyncs = 0 }
     c.copyIn = null
     c.copyOut = null
     if (owed.refused === null && owed.plan !== null && c.cut === null) answers.saw(owed.plan, { kind: 'failed', code: fields })

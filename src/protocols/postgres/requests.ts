@@ -4,6 +4,7 @@
 import { isUtf8 } from 'node:buffer'
 import { Malformed } from '../../core/errors.ts'
 import type { Ask, Plan, Verdict } from '../../core/session.ts'
+import type { Statement } from '../../core/statement.ts'
 import type { Scratch } from '../../wire/bytes.ts'
 import { BLOCKED, NEED_MORE } from '../../wire/codec.ts'
 import { boundOf, formatOf, parseBind, shownParameters, usedName, usesStatement } from './binds.ts'
@@ -34,6 +35,9 @@ const noStatement = (name: string) => (name === '' ? 'unnamed prepared statement
 const IDLE = 0x49, FAILED = 0x45
 /** Messages that the server ignores between an error and the next Sync. */
 const SKIPPED = new Set([frames.Q, frames.P, frames.B, frames.D, frames.E, frames.C, frames.F, frames.H])
+/** In the place of a message's type: nothing goes upstream, whatever the verdict. */
+const NOTHING_DUE = 0
+const EMPTY = Buffer.alloc(0)
 const STALE: Refusal = { kind: 'server', code: '42501', message: 'refused by Sluice: this text follows a statement that may have changed what its names mean; send Sync between them', position: 0 }
 
 export class Requests {
@@ -50,6 +54,7 @@ export class Requests {
 
   take(input: Buffer, at: number, end: number, out: Scratch): number {
     const c = this.#c
+    if (c.syncsDue > 0) this.syncs(out)
     const length = frames.frameLength(input, at, end, true)
     if (length === 0 || at + length > end) return NEED_MORE
     const type = input[at]!
@@ -60,7 +65,7 @@ export class Requests {
     if (c.copyIn !== null) return this.#inCopy(type, input, at, length, out)
     if (c.owed.length >= OWED_MAX) return BLOCKED
     const to = at + length
-    if (c.skipping && SKIPPED.has(type)) return length // the server reads and forgets it, so nobody is asked about it
+    if (c.skipping && SKIPPED.has(type)) { this.#skipped(type, input, at, to); return length } // the server reads and forgets it
     if (c.mayCut !== null && this.#heldBack(type)) return this.#wait()
     switch (type) {
       case frames.S: this.#sync(); out.copy(input, at, to); return length
@@ -101,6 +106,8 @@ export class Requests {
     if (type === frames.X || type === frames.H || !c.cutOpen) return false
     return type !== frames.S || (c.batchRan === 'writes' && c.status === IDLE)
   }
+  /** A copy failed at the server while the client had already synced. */
+  syncs(out: Scratch): void { for (; this.#c.syncsDue > 0; this.#c.syncsDue--) { frames.writeSync(out); this.#sync() } }
   #sync(): void {
     const c = this.#c
     c.expect(SYNC)
@@ -151,6 +158,21 @@ export class Requests {
     if (prepared?.judged.setting !== true) return false
     c.textWaits = c.waits = false
     return true
+  }
+
+  /** What the server will not run, for the record. */
+  #skipped(type: number, input: Buffer, at: number, to: number): void {
+    if (type !== frames.Q && type !== frames.P && type !== frames.E) return
+    const portal = type === frames.E ? this.#c.portals.get(usedName(type, input, at, to) ?? '') ?? null : null
+    const from = type === frames.P ? frames.stringEnd(input, at + 5, to) + 1 : at + 5
+    const end = type === frames.E || from === 0 ? -1 : frames.stringEnd(input, from, to)
+    if (portal === null && end < 0) return
+    const read = portal !== null ? portal.prepared.judged : this.#c.stale || !this.#c.known || !isUtf8(input.subarray(from, end)) ? null : this.#reader.read(input.toString('utf8', from, end), input, from, end)
+    // What can't be read now may hold values: its length alone is told.
+    const statement = read === null || read instanceof Promise ? unreadable(end - from) : read.statement
+    const pending: Pending = { type: NOTHING_DUE, input: EMPTY, at: 0, end: 0, judged: null, name: '', types: [], portal: null }
+    this.#pending = pending
+    this.asking = { statement, parameters: null, phase: 'skipped', prepared: portal?.prepared.run ?? 0, within: null, waiting: this.#tell.waiting, binding: () => [] }
   }
 
   // ---- messages that need a verdict
@@ -269,6 +291,7 @@ export class Requests {
     const p = this.#pending
     this.#pending = null
     if (p === null) throw new Error('a verdict without a question')
+    if (p.type === NOTHING_DUE) return
     const judged = p.judged
     if (judged === null) return this.#refuseExtended(out, frames.E, { kind: 'server', code: '0A000', message: 'cached plan must not change result type', position: 0 })
     if (verdict.kind === 'deny') {
@@ -406,8 +429,9 @@ export class Requests {
     const c = this.#c
     switch (type) {
       case frames.COPY_DATA: out.copy(input, at, at + length); break
-      case frames.COPY_DONE: case frames.COPY_FAIL: out.copy(input, at, at + length); c.copyIn = null; break
-      case frames.S: case frames.H: break // the server ignores them here
+      case frames.COPY_DONE: case frames.COPY_FAIL: out.copy(input, at, at + length); c.copyIn = null; c.copySyncs = 0; break
+      case frames.S: c.copySyncs++; break // the server reads over it
+      case frames.H: break
       case frames.X: out.copy(input, at, at + length); this.over = 'the client said good-bye'; break
       // The server loses its place in the stream here and ends the connection: so do we.
       default: throw new Malformed(`unexpected message type 0x${type.toString(16).toUpperCase()} during COPY from stdin`)
@@ -440,6 +464,10 @@ export class Requests {
   }
 }
 
+function unreadable(bytes: number): Statement {
+  const text = `[${bytes} bytes]`
+  return { text, shown: text, effects: [], masking: null, rowsMax: 0, guarded: true, single: false, exempt: true }
+}
 /** Whether its answer, of at most so many rows, may be ended before its end. */
 function mayEnd(plan: Plan, rowsMax: number): boolean { return plan.bytesMax !== Infinity || (plan.rowsMax !== Infinity && rowsMax > plan.rowsMax - plan.rows) }
 function writes(judged: Judged): boolean {

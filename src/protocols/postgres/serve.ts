@@ -98,6 +98,7 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
       cancel: () => cancelUpstream(upstream), failed: (error) => opened.failed(error),
     })
     const key = opened.cancelKey(CANCEL_SECRET_BYTES[greeting.protocolMinor], () => relay.cancelled())
+    guard.process = { server: upstream.backendKey.pid >>> 0, told: key.id }
     welcome(socket, upstream, reader, guard, { pid: key.id, secret: key.secret })
     opened.onTick((nowMs) => relay.tick(nowMs))
     return await relay.run()

@@ -16,6 +16,7 @@ export function indexRow(before: SessionSummary | null, event: Event): SessionSu
   if (before === null) return null
   switch (event.kind) {
     case 'asked': {
+      if (body['phase'] === 'skipped') return before
       if (body['phase'] === 'prepare' && body['verdict'] !== 'deny') return before
       return { ...before, statements: before.statements + 1, denied: before.denied + (body['verdict'] === 'deny' ? 1 : 0) }
     }

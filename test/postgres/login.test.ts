@@ -66,7 +66,7 @@ for (const version of ALL_VERSIONS) test(`PostgreSQL ${version}: every method of
       assert.equal(upstream.encrypted, tls !== 'disable')
       assert.equal(upstream.parameters.get('application_name'), 'login test')
       assert.ok(upstream.serverVersion.startsWith(String(version)))
-      assert.deepEqual([upstream.status, upstream.early.length, upstream.backendKey.secret.length], [0x49, 0, 4])
+      assert.deepEqual([upstream.status, upstream.early.length, upstream.backendKey.secret.length], [0x49, 0, version >= 18 ? 32 : 4])
       const own = new OwnConnection(upstream.socket, upstream.early)
       assert.deepEqual(await own.query('SELECT current_user, pg_backend_pid()'), [[[username, String(upstream.backendKey.pid)]]])
       own.end()
@@ -167,6 +167,34 @@ test('servers that ask for too much, skip their proof or speak another language 
   const gone = await liar((socket) => socket.destroy())
   await refused(at(gone.port), /closed|reached/)
   gone.close()
+})
+test('what knows only protocol 3.0 is asked by that, and from then on at once; what has begun to answer is not asked twice', async () => {
+  const wished: number[] = []
+  const ok = Buffer.concat([message('R', 0), message('K', 7, Buffer.alloc(4)), message('Z', Buffer.from('I'))])
+  const no = (code: string) => message('E', Buffer.from(`SFATAL\0C${code}\0Mno\0\0`))
+  for (const answer of [(socket: Socket) => { socket.end(no('0A000')) }, (socket: Socket) => { socket.end(no('08P01')) }, (socket: Socket) => { socket.destroy() }]) {
+    wished.length = 0
+    const sockets: Socket[] = []
+    const server = createServer((socket) => {
+      sockets.push(socket)
+      socket.on('error', () => {})
+      socket.once('data', (bytes: Buffer) => { wished.push(bytes.readUInt32BE(4)); if (wished.at(-1) === 0x3_0000) socket.write(ok); else answer(socket) })
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    for (let i = 0; i < 2; i++) (await connectUpstream(at(port))).socket.destroy()
+    assert.deepEqual(wished, [0x3_0002, 0x3_0000, 0x3_0000])
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  }
+  wished.length = 0
+  const full = await liar((socket) => { wished.push(1); socket.end(no('53300')) })
+  await refused(at(full.port), /no connection left/)
+  const upgrade = await liar((socket) => { wished.push(1); socket.end(Buffer.concat([message('v', 0x3_0009, 0), ok])) })
+  await refused(at(upgrade.port), /speak/)
+  assert.equal(wished.length, 2)
+  full.close()
+  upgrade.close()
 })
 test('a SCRAM challenge is answered in its one shape or refused, and passwords are prepared as SASLprep says', async () => {
   const scram = startScram(['SCRAM-SHA-256'], 'pencil', null, 'rOprNGfwEbeRWgbNEkqO')

@@ -8,7 +8,7 @@ import type { Address, TlsMode } from '../../core/resource.ts'
 import { u32 } from './frames.ts'
 import { dial, nextBytes, sendCancel, type Dialled, type Target } from './login-dial.ts'
 import { startScram, type Scram } from './login-scram.ts'
-import { message, parseStrings, parseWords, startUp, VERSION_3_0, type CancelKey } from './messages.ts'
+import { message, parseStrings, parseWords, startUp, VERSION_3_0, type CancelKey, VERSION_3_2, CANCEL_SECRET_BYTES_MAX } from './messages.ts'
 
 /** For one address, from the first packet to ReadyForQuery; several addresses share it, but each gets as much as the second number. */
 export const CONNECT_MS = 15_000
@@ -67,15 +67,35 @@ export async function cancelUpstream(upstream: Pick<Upstream, 'target' | 'backen
 
 async function logIn(target: Target, options: UpstreamOptions, withinMs: number): Promise<Upstream> {
   const signal = AbortSignal.timeout(withinMs)
-  const dialled = await dial(target, signal)
-  try { return await new Login(dialled, target, options, signal).run() } catch (error) { dialled.socket.destroy(); throw error }
+  const place = JSON.stringify(target.address)
+  if (!knowsOldOnly.has(place)) {
+    try { return await attempt(target, options, signal, VERSION_3_2) } catch (error) {
+      if (!(error instanceof NewerRefused)) throw error
+    }
+  }
+  const upstream = await attempt(target, options, signal, VERSION_3_0)
+  if (knowsOldOnly.size < OLD_KEPT_MAX) knowsOldOnly.add(place)
+  return upstream
 }
+async function attempt(target: Target, options: UpstreamOptions, signal: AbortSignal, version: number): Promise<Upstream> {
+  const dialled = await dial(target, signal)
+  try { return await new Login(dialled, target, options, signal, version).run() } catch (error) { dialled.socket.destroy(); throw error }
+}
+/** Every PostgreSQL that is supported negotiates; what stands in front of one may not, and is asked again by the protocol it knows. */
+class NewerRefused extends Error {}
+const knowsOldOnly = new Set<string>()
+const OLD_KEPT_MAX = 1_024
+/** feature_not_supported and protocol_violation, before any other answer. */
+const REFUSES_NEWER = new Set(['0A000', '08P01'])
 
 class Login {
   readonly #dialled: Dialled
   readonly #target: Target
   readonly #options: UpstreamOptions
   readonly #signal: AbortSignal
+  readonly #version: number
+  /** The server said something other than no. */
+  #spoke = false
   readonly #parameters = new Map<string, string>()
   #bytes: Buffer = Buffer.alloc(0)
   #key: CancelKey | null = null
@@ -84,7 +104,8 @@ class Login {
   #proof: 'none' | 'begun' | 'answered' | 'given' = 'none'
   #authenticated = false
 
-  constructor(dialled: Dialled, target: Target, options: UpstreamOptions, signal: AbortSignal) {
+  constructor(dialled: Dialled, target: Target, options: UpstreamOptions, signal: AbortSignal, version: number) {
+    this.#version = version
     this.#dialled = dialled
     this.#target = target
     this.#options = options
@@ -94,7 +115,7 @@ class Login {
   async run(): Promise<Upstream> {
     const { username, database, parameters } = this.#options
     const { socket } = this.#dialled
-    socket.write(startUp(VERSION_3_0, [['user', username], ['database', database], ...parameters]))
+    socket.write(startUp(this.#version, [['user', username], ['database', database], ...parameters]))
     for (let messages = 0; messages < MESSAGES_MAX; messages++) {
       const { type, body } = await this.#message()
       if (type === 'Z' && this.#authenticated) return this.#ready(body[0] ?? 0)
@@ -121,20 +142,34 @@ class Login {
           return found
         }
       }
-      this.#bytes = Buffer.concat([this.#bytes, await nextBytes(this.#dialled.socket, this.#signal)])
+      this.#bytes = Buffer.concat([this.#bytes, await this.#next()])
+    }
+  }
+
+  async #next(): Promise<Buffer> {
+    try { return await nextBytes(this.#dialled.socket, this.#signal) } catch (error) {
+      // Closed without a word.
+      if (!this.#spoke && this.#bytes.length === 0 && this.#version !== VERSION_3_0 && !this.#signal.aborted) throw new NewerRefused()
+      throw error
     }
   }
 
   async #take(type: string, body: Buffer): Promise<void> {
-    if (type === 'E') throw refusal(parseWords(body))
+    if (type === 'E') {
+      const fields = parseWords(body)
+      if (!this.#spoke && this.#version !== VERSION_3_0 && REFUSES_NEWER.has(fields.get('C') ?? '')) throw new NewerRefused()
+      throw refusal(fields)
+    }
+    this.#spoke = true
     if (type === 'N') return
     if (!this.#authenticated) {
       if (type === 'R' && body.length >= 4) return this.#authenticate(u32(body, 0), body.subarray(4))
-      if (type !== 'v') throw new Unreachable('the target does not speak PostgreSQL\'s protocol')
+      // An older minor version, and no option of ours is unknown to it: none was sent.
+      if (type !== 'v' || body.length < 8 || u32(body, 0) > this.#version || u32(body, 0) < VERSION_3_0 || u32(body, 4) !== 0) throw new Unreachable('the target does not speak PostgreSQL\'s protocol')
     } else if (type === 'S') {
       const [name, value] = parseStrings(body, 0) ?? []
       if (name !== undefined && value !== undefined) this.#parameters.set(name, value)
-    } else if (type === 'K' && body.length >= 8) this.#key = { pid: body.readInt32BE(0), secret: Buffer.from(body.subarray(4)) }
+    } else if (type === 'K' && body.length >= 8 && body.length <= 4 + CANCEL_SECRET_BYTES_MAX) this.#key = { pid: body.readInt32BE(0), secret: Buffer.from(body.subarray(4)) }
     else throw new Unreachable('the target does not speak PostgreSQL\'s protocol')
   }
 

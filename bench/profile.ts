@@ -8,7 +8,7 @@ const SAMPLE_MICROS = 250
 const FILES_SHOWN = 25
 const FUNCTIONS_SHOWN = 50
 interface ProfileNode { readonly id: number; readonly children?: readonly number[]; readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number } }
-interface Profile { readonly startTime: number; readonly nodes: readonly ProfileNode[]; readonly samples: readonly number[]; readonly timeDeltas: readonly number[] }
+export interface Profile { readonly startTime: number; readonly nodes: readonly ProfileNode[]; readonly samples: readonly number[]; readonly timeDeltas: readonly number[] }
 interface Window { readonly fromMicros: number; readonly toMicros: number }
 interface Place { readonly file: string; readonly name: string }
 
@@ -20,16 +20,19 @@ export function profiling(): { folder: string; environment: Record<string, strin
 export const nowMicros = (): number => Number(process.hrtime.bigint() / 1000n)
 
 export function profileText(folder: string, window: Window): string {
+  return ownTime(readdirSync(folder).filter((one) => one.endsWith('.cpuprofile')).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Profile), window, null)
+}
+/** Own time by file and by function; per query where their number is given. */
+export function ownTime(profiles: readonly Profile[], window: Window | null, queries: number | null): string {
   const files = new Map<string, number>(), functions = new Map<string, number>()
   let busy = 0, idle = 0
-  for (const name of readdirSync(folder).filter((one) => one.endsWith('.cpuprofile'))) {
-    const profile = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Profile
+  for (const profile of profiles) {
     const places = placesOf(profile)
     let at = profile.startTime
     profile.samples.forEach((id, i) => {
       const micros = profile.timeDeltas[i] ?? 0
       at += micros
-      if (at < window.fromMicros || at > window.toMicros) return
+      if (window !== null && (at < window.fromMicros || at > window.toMicros)) return
       const place = places.get(id)!
       if (place.name === '(idle)') { idle += micros; return }
       busy += micros
@@ -37,8 +40,9 @@ export function profileText(folder: string, window: Window): string {
       functions.set(place.name, (functions.get(place.name) ?? 0) + micros)
     })
   }
-  const lines = (all: Map<string, number>, shown: number) => [...all].sort((a, b) => b[1] - a[1]).slice(0, shown).map(([name, micros]) => `  ${((100 * micros) / busy).toFixed(1).padStart(5)} %  ${(micros / 1000).toFixed(0).padStart(6)} ms  ${name}`).join('\n')
-  return `busy ${(busy / 1e6).toFixed(2)} s, idle ${(idle / 1e6).toFixed(2)} s in ${((window.toMicros - window.fromMicros) / 1e6).toFixed(1)} s\nby file\n${lines(files, FILES_SHOWN)}\nby function\n${lines(functions, FUNCTIONS_SHOWN)}`
+  const time = (micros: number) => queries === null ? `${(micros / 1000).toFixed(0).padStart(6)} ms` : `${(micros / queries).toFixed(2).padStart(6)} µs`
+  const lines = (all: Map<string, number>, shown: number) => [...all].sort((a, b) => b[1] - a[1]).slice(0, shown).map(([name, micros]) => `  ${((100 * micros) / busy).toFixed(1).padStart(5)} %  ${time(micros)}  ${name}`).join('\n')
+  return `busy ${(busy / 1e6).toFixed(2)} s, idle ${(idle / 1e6).toFixed(2)} s\nby file\n${lines(files, FILES_SHOWN)}\nby function\n${lines(functions, FUNCTIONS_SHOWN)}`
 }
 
 function placesOf(profile: Profile): Map<number, Place> {

@@ -1,6 +1,6 @@
 // Reads a socket into buffers that are used again and again, instead of one allocated per read: bulk answers cost a third less of the
 // processor so. While nobody has taken over, bytes go into the stream as usual, so that a login can read them.
-import type { OnReadOpts, Socket } from 'node:net'
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 
 /** What an idle session holds per direction. */
 const SMALL_BYTES = 8 * 1024
@@ -15,6 +15,25 @@ type Sink = (bytes: Buffer) => boolean
 const readers = new WeakMap<Socket, SocketReader>()
 /** The reader of a socket that was opened with one. */
 export const readerOf = (socket: object): SocketReader | null => readers.get(socket as Socket) ?? null
+
+/**
+ * Hands an accepted socket over to one that is read the same way. Node offers that only for sockets it dials, so this goes by the
+ * socket's handle, which is not public: where it is not as expected, the socket stays what it is. Not for TLS, which reads for itself.
+ * Nobody else may hold the socket given.
+ */
+export function readable(accepted: Socket): Socket {
+  const { _handle: handle } = accepted as unknown as { _handle?: { useUserBuffer?: unknown; reading?: unknown } | null }
+  if (accepted.constructor !== Socket || accepted.destroyed || accepted.readableEnded || accepted.writableEnded || accepted.writableLength > 0 || typeof handle?.useUserBuffer !== 'function' || typeof handle.reading !== 'boolean') return accepted
+  const unread = accepted.read() as Buffer | null
+  const reader = new SocketReader()
+  const socket = new Socket({ handle, onread: reader.onread } as SocketConstructorOpts)
+  reader.of(socket)
+  if (unread !== null) socket.unshift(unread)
+  // The old one ends without its handle.
+  ;(accepted as unknown as { _handle: null })._handle = null
+  accepted.destroy()
+  return socket
+}
 
 export class SocketReader {
   #buffer: Buffer = Buffer.allocUnsafeSlow(SMALL_BYTES)

@@ -107,6 +107,9 @@ export class Relay implements Answers {
     return new Promise((done) => {
       this.#finish = done
       client.on('data', (chunk: Buffer) => this.#guard(() => this.#clientBytes(chunk)))
+      const clientReader = readerOf(client)
+      // Everything that is kept of a request is copied: its buffer is free again at once.
+      if (clientReader !== null) clientReader.sink = (chunk) => { this.#guard(() => this.#clientBytes(chunk)); return true }
       client.on('end', () => this.#guard(() => { this.#clientEnded = true; this.#stopWaiting('the client ended its stream'); this.#advance() }))
       client.on('error', () => {})
       client.on('close', () => this.#clientGone())

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { SluiceError } from '../../core/errors.ts'
 import { describeIdentity } from '../../core/identity.ts'
 import type { Resource } from '../../core/resource.ts'
+import { readable } from '../../wire/reader.ts'
 import { Relay } from '../../wire/relay.ts'
 import type { Gate, Opened, Protocol } from '../protocol.ts'
 import { lookAgain, Shelf, shelfOf } from './catalogs.ts'
@@ -46,8 +47,10 @@ async function serve(client: Socket, gate: Gate): Promise<void> {
   }
 }
 
-async function login(greeting: Extract<Greeting, { kind: 'login' }>, gate: Gate): Promise<void> {
-  const { socket } = greeting
+async function login(greeted: Extract<Greeting, { kind: 'login' }>, gate: Gate): Promise<void> {
+  const socket = readable(greeted.socket)
+  socket.on('error', () => {})
+  const greeting = { ...greeted, socket }
   const application = greeting.settings.get('application_name') ?? ''
   let opened: Opened
   try {

@@ -24,9 +24,11 @@ import { Guard } from '../src/protocols/postgres/guard.ts'
 import { hidingOf } from '../src/protocols/postgres/hiding.ts'
 import { connectUpstream } from '../src/protocols/postgres/login.ts'
 import { type CatalogShelf, SessionReader, type SharedCatalog } from '../src/protocols/postgres/session-reader.ts'
+import { codecOf } from '../src/protocols/postgres/token-cells.ts'
 import type { Catalog } from '../src/sql/catalog.ts'
 import { ready } from '../src/sql/grammar.ts'
 import { openRecorder } from '../src/store/record/index.ts'
+import { Tokens } from '../src/tokens/tokens.ts'
 import { Relay } from '../src/wire/relay.ts'
 import { startPostgres } from '../test/servers/postgres.ts'
 import { execute, prepare, simpleQuery } from './client.ts'
@@ -72,19 +74,19 @@ policies: [{ name: p, who: { any: true }, on: { resources: [r] }, allow: [read]$
 const resource = config.resources[0]!
 const identity: Identity = { subject: 'agent@example.com', issuer: 'corp', groups: ['team'], agent: false, onBehalfOf: null, credentialHash: '', tokenId: null, expiresAtMs: Infinity }
 const grant = compilePolicies(config.policies, { detector: requestDetector }).grant(identity, resource)
-const keyedHash = hasher('00'.repeat(32))
+const keyedHash = hasher('00'.repeat(32)), tokens = new Tokens(Buffer.alloc(32))
 const ports = { keyedHash, now: Date.now, budgets: { lease: () => { throw new Error('no budget here') }, giveBack() {} }, rates: { lookup: () => true }, reviews: { hold: () => { throw new Error('no review here') }, redeem: async () => { throw new Error('no review here') } } } as unknown as SessionPorts
 const recorder = openRecorder({ folder: join(folder, 'recordings'), writer: 'bench', onHead: () => {} })
-const unrecorded: SessionRecord = { append() {}, answer() {}, durable: () => true, behind: false, caughtUp: async () => {}, close() {} }
+const unrecorded: SessionRecord = { append() {}, ended() {}, answer() {}, durable: () => true, behind: false, caughtUp: async () => {}, close() {} }
 const shelf = new MemoryShelf()
 
 async function player(number: number): Promise<Player> {
   const upstream = await connectUpstream({ addresses: resource.addresses, tls: 'disable', ca: null, username: 'gwsuper', password: null, database: 'postgres', parameters: new Map([['client_encoding', 'UTF8']]) })
   const id = `session-${number}`
   const session = new LiveSession({ id, identity, resource, grant, ports, record: wish.record === 'none' ? unrecorded : recorder.session(id, 'r'), facts: { id, database: 'postgres', client: '127.0.0.1', startedAtMs: 0 }, state: () => '', redact: redactorFor(keyedHash)(grant) })
-  const reader = new SessionReader({ shelf, grant: () => session.grant, functions: [], resource: 'r', keyedHash })
+  const reader = new SessionReader({ shelf, grant: () => session.grant, functions: [], views: [], resource: 'r', keyedHash, tokens: codecOf(tokens) })
   for (const [name, value] of upstream.parameters) reader.reported(name, value)
-  const codec = new PostgresCodec(reader, new Guard(hidingOf(() => session.grant, reader, keyedHash), new Map()), { waiting() {}, computed() {} })
+  const codec = new PostgresCodec(reader, new Guard(hidingOf(() => session.grant, reader, keyedHash, tokens), new Map()), { waiting() {}, computed() {} })
   const p: Player = { client: new End(), server: new End(), answers, real: upstream.socket, sent: null, got: [] }
   let unanswered: Buffer[] = []
   upstream.socket.on('data', (bytes: Buffer) => { unanswered.push(bytes); const all = Buffer.concat(unanswered); if (all.length >= 6 && all[all.length - 6] === READY && all.readUInt32BE(all.length - 5) === 5) { unanswered = []; if (waiting !== '') answers.set(waiting, all); waiting = ''; p.server.emit('data', all) } })

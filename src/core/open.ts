@@ -31,16 +31,39 @@ export interface SessionParts {
   redact(text: string): string
 }
 
+interface Account { readonly account: BudgetAccount; leased: number; readonly leases: Lease[] }
 /** A plan with what the session keeps about it. */
-interface Run extends Plan {
+class Run implements Plan {
+  readonly run: number
+  rows = 0
+  bytes = 0
+  rowsMax = Infinity
+  bytesMax = Infinity
   readonly statement: Statement
   readonly limits: Limit[]
   /** Rows leased of each account, by the window's slice they were taken from. */
-  readonly accounts: { readonly account: BudgetAccount; leased: number; readonly leases: Lease[] }[]
+  accounts: readonly Account[] = NO_ACCOUNTS
   readonly binding: string
-  readonly shown: string
   readonly parameters: readonly string[]
-  open: boolean
+  open = true
+  constructor(run: number, statement: Statement, limits: Limit[], binding: string, parameters: readonly string[]) {
+    this.run = run; this.statement = statement; this.limits = limits; this.binding = binding; this.parameters = parameters
+    if (limits.length > 0) bound(this)
+  }
+  get shown(): string { return this.statement.shown }
+}
+const NO_ACCOUNTS: readonly Account[] = []
+const NO_LIMITS: Limit[] = []
+const NO_TEXTS: readonly string[] = []
+
+/** What is the same for all texts of one shape: they share their effects. */
+interface Known {
+  readonly json: string
+  readonly writes: boolean
+  /** The judgement under the grant of this number, when it holds for all of them, and what the record says of it. */
+  judgement: Judgement | null
+  under: number
+  allowed: string
 }
 
 export class LiveSession implements Session {
@@ -49,9 +72,12 @@ export class LiveSession implements Session {
   readonly resource: Resource
   readonly #p: SessionParts
   readonly #abort = new AbortController()
-  readonly #judged = new WeakMap<Statement['effects'], { readonly judgement: Judgement; readonly under: number }>()
-  readonly #effects = new WeakMap<Statement['effects'], { readonly json: string; readonly writes: boolean }>()
+  readonly #effects = new WeakMap<Statement['effects'], Known>()
+  #lastEffects: Statement['effects'] | null = null
+  #last: Known | null = null
   #grant: Grant
+  /** The end of each verdict in the record. */
+  #policy: string
   #runs = 0
   #sync = false
   #held: Held | null = null
@@ -64,13 +90,14 @@ export class LiveSession implements Session {
     this.identity = parts.identity
     this.resource = parts.resource
     this.#grant = parts.grant
+    this.#policy = policyOf(parts.grant)
   }
   get grant(): Grant { return this.#grant }
   get signal(): AbortSignal { return this.#abort.signal }
   /** Ends the session: `why` is told to the client and recorded. */
   end(why: string): void { if (!this.#abort.signal.aborted) this.#abort.abort(new Error(why)) }
   /** Another policy is in force. The caller ends sessions that it no longer lets open. */
-  regrant(grant: Grant): void { this.#grant = grant; this.#grants++ }
+  regrant(grant: Grant): void { this.#grant = grant; this.#policy = policyOf(grant); this.#grants++ }
   #grants = 0
 
   ask(ask: Ask): Verdict | Promise<Verdict> {
@@ -89,14 +116,25 @@ export class LiveSession implements Session {
 
   #judge(ask: Ask): Judgement {
     const { statement } = ask
-    // Texts of one shape share their effects: what was judged of one holds for all of them.
-    const known = this.#judged.get(statement.effects)
-    if (known !== undefined && known.under === this.#grants) return known.judgement
+    const known = this.#knownOf(statement.effects)
+    if (known.judgement !== null && known.under === this.#grants) return known.judgement
     const judgement = this.#grant.judge(statement, this.#p.facts, ask.parameters ?? undefined)
-    if (judgement.cacheable) this.#judged.set(statement.effects, { judgement, under: this.#grants })
+    known.judgement = judgement.cacheable ? judgement : null
+    known.under = this.#grants
+    known.allowed = ''
     const observations = this.#grant.observe(statement, this.#p.facts, ask.parameters ?? undefined)
     if (observations.length > 0) this.#p.record.append('note', JSON.stringify({ what: 'observed', run: this.#runs, observations }))
     return judgement
+  }
+  #knownOf(effects: Statement['effects']): Known {
+    if (effects === this.#lastEffects) return this.#last!
+    let known = this.#effects.get(effects)
+    if (known === undefined) {
+      known = { json: JSON.stringify(effects), writes: effects.some((e) => e.access === 'write' || e.access === 'admin'), judgement: null, under: 0, allowed: '' }
+      this.#effects.set(effects, known)
+    }
+    this.#lastEffects = effects
+    return this.#last = known
   }
 
   #refusal(ask: Ask, judgement: Judgement): Pick<Denied, 'rule' | 'message' | 'hint' | 'code'> | null {
@@ -144,7 +182,7 @@ export class LiveSession implements Session {
       const verdict = this.#allow(ask, run, judgement, limits)
       if (verdict.kind === 'deny') { accounts.forEach((account, i) => { this.#p.ports.budgets.giveBack(account, granted[i]!) }); return verdict }
       const plan = verdict.plan as Run
-      accounts.forEach((account, i) => { plan.accounts.push({ account, leased: granted[i]!.granted, leases: [granted[i]!] }) })
+      plan.accounts = [...plan.accounts, ...accounts.map((account, i) => ({ account, leased: granted[i]!.granted, leases: [granted[i]!] }))]
       bound(plan)
       return verdict
     }
@@ -165,25 +203,29 @@ export class LiveSession implements Session {
     const { statement } = ask
     const masking = statement.masking
     this.counts.statements++
+    const known = this.#knownOf(statement.effects)
     const changed = masking?.kind === 'rewritten'
-    const via = review?.kind === 'approved' ? `,"review":${JSON.stringify({ id: review.id, by: review.by })}` : ''
-    // What is sent for a prepared statement stands in the record of its Parse.
-    const sent = changed && ask.prepared === 0 ? `,"sent":${JSON.stringify(this.#p.redact(masking.shown))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
-    this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${this.#ruleOf(judgement)}${via}${sent}`)
-    if (this.#effectsOf(statement).writes) this.#sync = true
+    if (!changed && review === undefined) this.#append(ask, run, this.#allowed(known, judgement))
+    else {
+      const via = review?.kind === 'approved' ? `,"review":${JSON.stringify({ id: review.id, by: review.by })}` : ''
+      // What is sent for a prepared statement stands in the record of its Parse.
+      const sent = changed && ask.prepared === 0 ? `,"sent":${JSON.stringify(this.#p.redact(masking.shown))},"hidden":${JSON.stringify(masking.hidden)},"masks":${JSON.stringify(masking.rules)}` : ''
+      this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${JSON.stringify(judgement.rule)}${via}${sent}`)
+    }
+    if (known.writes) this.#sync = true
     const plan = (ask.within as Run | null) ?? this.#plan(ask, run, limits)
     if (changed) return { kind: 'modify', run, plan, text: masking.text, rule: masking.rules[0] ?? judgement.rule }
     return { kind: 'allow', run, plan }
   }
+  #allowed(known: Known, judgement: Judgement): string {
+    if (known.judgement !== judgement) return `"verdict":"allow","rule":${JSON.stringify(judgement.rule)}`
+    if (known.allowed === '') known.allowed = `"verdict":"allow","rule":${JSON.stringify(judgement.rule)}`
+    return known.allowed
+  }
 
   #plan(ask: Ask, run: number, limits: readonly Limit[]): Run {
-    const needsBinding = limits.some((limit) => limit.then === 'review') || this.#grant.budgets.length > 0
-    const plan: Run = {
-      run, rows: 0, bytes: 0, rowsMax: Infinity, bytesMax: Infinity, statement: ask.statement, limits: ask.statement.exempt ? [] : [...limits], accounts: [],
-      binding: needsBinding ? this.#binding(ask, 'answer') : '', shown: ask.statement.shown, parameters: ask.parameters ?? [], open: true,
-    }
-    bound(plan)
-    return plan
+    const needsBinding = this.#grant.budgets.length > 0 || limits.some((limit) => limit.then === 'review')
+    return new Run(run, ask.statement, limits.length === 0 || ask.statement.exempt ? NO_LIMITS : [...limits], needsBinding ? this.#binding(ask, 'answer') : '', ask.parameters ?? NO_TEXTS)
   }
 
   #deny(ask: Ask, run: number, why: Pick<Denied, 'rule' | 'message' | 'hint' | 'code'>): Denied {
@@ -202,31 +244,25 @@ export class LiveSession implements Session {
 
   #append(ask: Ask, run: number, verdict: string): void {
     const what = ask.prepared > 0 ? `"of":${ask.prepared}` : this.#what(ask.statement)
-    const parameters = ask.parameters === null ? '' : `,"parameters":${JSON.stringify(this.#parameters(ask))}`
-    this.#p.record.append('asked', `{"run":${run},"phase":"${ask.phase}",${what}${parameters},${verdict},"policy":"${this.#grant.version.slice(0, 16)}"}`)
+    const parameters = ask.parameters === null ? '' : `,"parameters":${this.#parametersJson(ask.parameters, ask.statement)}`
+    this.#p.record.append('asked', `{"run":${run},"phase":"${ask.phase}",${what}${parameters},${verdict}${this.#policy}`)
   }
   #what(statement: Statement): string {
     const shown = this.#p.redact(statement.shown)
     // Where the text had to be changed to be kept, a keyed hash names the exact bytes; a plain one could be searched.
     const hash = shown === statement.text ? '' : `,"textHash":"${this.#p.ports.keyedHash(statement.text)}"`
-    return `"text":${JSON.stringify(shown)}${hash},"effects":${this.#effectsOf(statement).json}`
+    return `"text":${quoted(shown)}${hash},"effects":${this.#knownOf(statement.effects).json}`
   }
-  #effectsOf({ effects }: Statement): { readonly json: string; readonly writes: boolean } {
-    let known = this.#effects.get(effects)
-    if (known === undefined) { known = { json: JSON.stringify(effects), writes: effects.some((e) => e.access === 'write' || e.access === 'admin') }; this.#effects.set(effects, known) }
-    return known
-  }
-  #ruleOf(judgement: Judgement): string {
-    if (judgement !== this.#ruleFor) { this.#ruleFor = judgement; this.#rule = JSON.stringify(judgement.rule) }
-    return this.#rule
-  }
-  #ruleFor: Judgement | null = null
-  #rule = ''
   /** Parameters of a statement that touches masked columns are named by type, length and keyed hash. */
-  #parameters(ask: Ask): readonly string[] {
-    const list = ask.parameters ?? []
-    if (ask.statement.guarded) return list.map((p) => `[${p.length} characters, ${this.#p.ports.keyedHash(p).slice(0, 16)}]`)
-    return list.map((p) => { const shown = this.#p.redact(p); return shown === p ? p : `[${p.length} characters, ${this.#p.ports.keyedHash(p).slice(0, 16)}]` })
+  #parameters(ask: Ask): readonly string[] { return (ask.parameters ?? NO_TEXTS).map((value) => this.#parameter(value, ask.statement)) }
+  #parameter(value: string, statement: Statement): string {
+    const shown = statement.guarded ? null : this.#p.redact(value)
+    return shown === value ? value : `[${value.length} characters, ${this.#p.ports.keyedHash(value).slice(0, 16)}]`
+  }
+  #parametersJson(values: readonly string[], statement: Statement): string {
+    let json = '['
+    for (let i = 0; i < values.length; i++) json += (i === 0 ? '' : ',') + quoted(this.#parameter(values[i]!, statement))
+    return `${json}]`
   }
 
   // ---- people
@@ -348,7 +384,7 @@ export class LiveSession implements Session {
     if (run.open) {
       run.open = false
       for (const { account, leases } of run.accounts) this.#giveBack(account, leases, run.rows)
-      run.accounts.length = 0
+      run.accounts = NO_ACCOUNTS
     }
     const detail = what.kind === 'executed' ? what.tag : what.kind === 'failed' ? what.code : what.kind === 'ended' ? what.rule : what.kind === 'unknown' ? what.why : ''
     try { this.#p.record.ended(run.run, what.kind, run.rows, run.bytes, detail) } catch (error) { this.#unrecorded(error) }
@@ -376,6 +412,15 @@ export class LiveSession implements Session {
     this.#p.record.close()
   }
 }
+
+const policyOf = (grant: Grant): string => `,"policy":"${grant.version.slice(0, 16)}"}`
+/** As JSON: most texts need no escape, and looking is cheaper than JSON.stringify while they are short. */
+function quoted(text: string): string {
+  if (text.length > QUOTED_CHARACTERS) return JSON.stringify(text)
+  for (let i = 0; i < text.length; i++) { const code = text.charCodeAt(i); if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return JSON.stringify(text) }
+  return `"${text}"`
+}
+const QUOTED_CHARACTERS = 128
 
 /** The nearest of all bounds. */
 function bound(run: Run): void {

@@ -35,7 +35,7 @@ export interface Statement {
   readonly masking: Masking | null
   /** Most rows it can answer; Infinity when nothing proves a bound. */
   readonly rowsMax: number
-  /** It names or writes masked columns: its parameters may be their values. */
+  /** It compares with masked columns or writes them, or touches them in ways not known: its literals and parameters may be their values. */
   readonly guarded: boolean
   /** One stored row picked by its full unique key: limits of bytes don't hold it. */
   readonly single: boolean

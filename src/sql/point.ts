@@ -5,6 +5,14 @@ import { keyColumns } from './bounded.ts'
 import { andTerms, columnOf, isGiven, operatorOf } from './values.ts'
 import { as, kindOf } from './walk.ts'
 
+/** Whether all that it is given is compared with a plain column each, which the masks' reading then knows about, and nothing else is computed. */
+export function comparesColumns(reading: StatementReading): boolean {
+  return isPointRead(reading) && as('SelectStmt', reading.node)!.sortClause === undefined && andTerms(as('SelectStmt', reading.node)!.whereClause).every((term) => {
+    const compared = as('A_Expr', term)
+    return compared !== null && compared.kind === 'AEXPR_OP' && (columnOf(compared.lexpr, reading.resolution) !== null && isGiven(compared.rexpr) || columnOf(compared.rexpr, reading.resolution) !== null && isGiven(compared.lexpr))
+  })
+}
+
 export function isPointRead(reading: StatementReading): boolean {
   const select = as('SelectStmt', reading.node)
   const references = reading.resolution.references

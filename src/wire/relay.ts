@@ -106,17 +106,19 @@ export class Relay implements Answers {
     const { client, server, session } = this.#o
     return new Promise((done) => {
       this.#finish = done
-      client.on('data', (chunk: Buffer) => this.#guard(() => this.#clientBytes(chunk)))
+      const fromClient = (chunk: Buffer) => { try { this.#clientBytes(chunk) } catch (error) { this.#fail(error) } }
+      const fromServer = (chunk: Buffer) => { try { this.serverBytes(chunk) } catch (error) { this.#fail(error) } }
+      client.on('data', fromClient)
       const clientReader = readerOf(client)
       // Everything that is kept of a request is copied: its buffer is free again at once.
-      if (clientReader !== null) clientReader.sink = (chunk) => { this.#guard(() => this.#clientBytes(chunk)); return true }
+      if (clientReader !== null) clientReader.sink = (chunk) => { fromClient(chunk); return true }
       client.on('end', () => this.#guard(() => { this.#clientEnded = true; this.#stopWaiting('the client ended its stream'); this.#advance() }))
       client.on('error', () => {})
       client.on('close', () => this.#clientGone())
       client.on('drain', () => this.#guard(() => this.#clientDrained()))
       const reader = readerOf(server)
-      if (reader === null) server.on('data', (chunk: Buffer) => this.#guard(() => this.serverBytes(chunk)))
-      else reader.sink = (chunk) => { this.#loaned = false; this.#guard(() => this.serverBytes(chunk)); return !this.#loaned }
+      if (reader === null) server.on('data', fromServer)
+      else reader.sink = (chunk) => { this.#loaned = false; fromServer(chunk); return !this.#loaned }
       server.on('end', () => this.#serverGone())
       server.on('error', () => {})
       server.on('close', () => this.#serverGone())
@@ -234,13 +236,18 @@ export class Relay implements Answers {
     const durable = this.#o.session.durable()
     if (durable === true) { this.#writeUpstream(); return }
     this.#writeDue = true
-    this.#written = durable.then(() => this.#guard(() => {
+    this.#written = durable.then(this.#recorded, this.#failed)
+  }
+  /** One of each per session, not per wait. */
+  readonly #recorded = (): void => {
+    try {
       this.#writeDue = false
       if (this.#ended) return
       this.#writeUpstream()
       this.#advance()
-    }), (error: unknown) => this.#fail(error))
+    } catch (error) { this.#fail(error) }
   }
+  readonly #failed = (error: unknown): void => { this.#fail(error) }
 
   #writeUpstream(): void {
     const { server, client } = this.#o
@@ -346,15 +353,16 @@ export class Relay implements Answers {
   #send(): void {
     const { client, session } = this.#o
     let bytes: Buffer
-    if (this.#slice.length > 0) { bytes = this.#slice.subarray(this.#sliceFrom, this.#sliceTo); this.#slice = EMPTY }
+    if (this.#slice.length > 0) {
+      bytes = this.#sliceFrom === 0 && this.#sliceTo === this.#slice.length ? this.#slice : this.#slice.subarray(this.#sliceFrom, this.#sliceTo)
+      this.#slice = EMPTY
+    }
     else if (this.out.length > 0) bytes = this.out.view()
     else { this.#sendNotices(); return }
     session.gave(this.#o.codec.answering, bytes, 0, bytes.length)
     const flowing = client.write(bytes)
-    if (client.writableLength > 0) this.#loaned = true
-    if (this.out.length > 0) {
-      renew(this.out, client.writableLength > 0)
-    }
+    this.#loaned = client.writableLength > 0
+    if (this.out.length > 0) renew(this.out, this.#loaned)
     this.#sendNotices()
     if (!flowing) this.#stopServer()
   }

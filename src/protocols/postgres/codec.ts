@@ -8,7 +8,8 @@ import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
 import type { Reader } from './reader.ts'
 import { Replies } from './replies.ts'
-import { nothing, Requests, type Telling } from './requests.ts'
+import type { Telling } from './question.ts'
+import { nothing, Requests } from './requests.ts'
 
 /** The statement under which the state of names is read. */
 const PROBE = 'sluice reads names'
@@ -64,11 +65,11 @@ export class PostgresCodec implements Codec {
     c.probing = c.batch ? 'in batch' : 'alone'
     for (const text of texts) {
       frames.writeRun(out, PROBE, text)
-      for (const kind of [PARSE, BIND, EXECUTE, CLOSE, CLOSE] as const) c.expect(kind, { ours: true })
+      for (const kind of [PARSE, BIND, EXECUTE, CLOSE, CLOSE] as const) c.expect(kind).ours = true
     }
     if (c.batch) { frames.writeFlush(out); c.unflushed = false; return }
     frames.writeSync(out)
-    c.expect(SYNC, { ours: true })
+    c.expect(SYNC).ours = true
   }
 
   /** By a Parse under a name of ours: the client's unnamed statement stays what it is. Within the client's batch its own Sync follows. */

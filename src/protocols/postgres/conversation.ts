@@ -1,6 +1,8 @@
 // What Sluice and the server both know of one connection: which answers are owed and in which order, which names stand for which
 // statements, and in which state the transaction is. Written by requests.ts as messages leave, settled by replies.ts as answers come.
 import type { Denied, Plan } from '../../core/session.ts'
+import type { Bound } from './binds.ts'
+import { Names } from './names.ts'
 import type { Judged } from './reader.ts'
 import type { RowShape } from './guard.ts'
 
@@ -32,8 +34,7 @@ export interface Portal {
   readonly prepared: Prepared
   /** Format codes of the result columns as Bind gave them: none, one for all, or one each. */
   readonly formats: readonly number[]
-  readonly parameters: readonly (Buffer | null)[]
-  readonly parameterFormats: readonly number[]
+  readonly values: Bound
   plan: Plan | null
   shape: RowShape | null
   /** Its Describe is on its way: the shape comes before the first row. */
@@ -43,29 +44,30 @@ export interface Portal {
 export const PARSE = 1, BIND = 2, DESCRIBE_STATEMENT = 3, DESCRIBE_PORTAL = 4, EXECUTE = 5, CLOSE = 6, SYNC = 7, QUERY = 8
 export type Kind = typeof PARSE | typeof BIND | typeof DESCRIBE_STATEMENT | typeof DESCRIBE_PORTAL | typeof EXECUTE | typeof CLOSE | typeof SYNC | typeof QUERY
 
-/** An answer the server owes. */
-export interface Owed {
+/** An answer the server owes. Set once, when the message leaves; only what the answer itself tells changes later. */
+export class Owed {
   readonly kind: Kind
   /** Ours, not the client's: its answer is swallowed, its rows kept in `probe`. */
-  readonly ours: boolean
+  ours = false
   /** A Describe of ours amid the client's messages: the description is kept, and the client gets nothing of it. */
-  readonly silent: boolean
+  silent = false
   /** Set when the server was sent something it must fail, in place of what the client sent. */
-  readonly refused: Refusal | null
-  readonly plan: Plan | null
-  readonly judged: Judged | null
-  readonly prepared: Prepared | null
-  readonly portal: Portal | null
+  refused: Refusal | null = null
+  plan: Plan | null = null
+  judged: Judged | null = null
+  prepared: Prepared | null = null
+  portal: Portal | null = null
   /** The name whose meaning it changes, and what that was before: put back when the server does not take the message. */
-  readonly touches: 'statement' | 'portal' | null
-  readonly touched: string
-  before: Prepared | Portal | undefined
+  touches: 'statement' | 'portal' | null = null
+  touched = ''
+  before: Prepared | Portal | undefined = undefined
   /** Which statement of a multi-statement text is being answered. */
-  index: number
+  index = 0
   /** Columns of the result being answered. */
-  shape: RowShape | null
+  shape: RowShape | null = null
   /** The server failed it. */
-  failed: boolean
+  failed = false
+  constructor(kind: Kind) { this.kind = kind }
 }
 /** How the server's error is worded for the client. */
 export type Refusal =
@@ -88,6 +90,8 @@ export class Queue<T> {
     if (this.#head === this.#items.length) { this.#items.length = 0; this.#head = 0 }
     return item
   }
+  /** Without taking, from the oldest. */
+  at(index: number): T { return this.#items[this.#head + index]! }
   /** Without taking, from the newest. */
   newest(back: number): T { return this.#items[this.#items.length - 1 - back]! }
   /** In order, without taking. */
@@ -96,8 +100,8 @@ export class Queue<T> {
 
 export class Conversation {
   readonly owed = new Queue<Owed>()
-  readonly statements = new Map<string, Prepared>()
-  readonly portals = new Map<string, Portal>()
+  readonly statements = new Names<Prepared>()
+  readonly portals = new Names<Portal>()
   /** Plans of cursors by name: all FETCHes of a cursor are one run. */
   readonly cursors = new Map<string, Plan>()
   /** `I` idle, `T` in a transaction, `E` in a failed one: the server's own word. */
@@ -138,18 +142,20 @@ export class Conversation {
   /** The server had said all before it was cancelled, so its transaction lives: it is sent something it must fail before the client hears. */
   failDue = false
 
-  expect(kind: Kind, fields: Partial<Omit<Owed, 'kind'>> = {}): void {
-    // Written out: a spread costs as much as the rest of a point read's way through the codec.
-    const f = fields
+  /** A message leaves: its answer will come in this place. The caller says at once what it is about. */
+  expect(kind: Kind): Owed {
+    const owed = new Owed(kind)
     this.unflushed = kind !== SYNC && kind !== QUERY
-    this.owed.push({
-      kind, ours: f.ours ?? false, silent: f.silent ?? false, refused: f.refused ?? null, plan: f.plan ?? null, judged: f.judged ?? null, prepared: f.prepared ?? null, portal: f.portal ?? null,
-      touches: f.touches ?? null, touched: f.touched ?? '', before: f.before, index: 0, shape: f.shape ?? null, failed: false,
-    })
+    this.owed.push(owed)
+    return owed
   }
-  /** What a message that changes a name's meaning says of it, taken before it does. */
-  touch(touches: 'statement' | 'portal', touched: string): Pick<Owed, 'touches' | 'touched' | 'before'> {
-    return { touches, touched, before: (touches === 'statement' ? this.statements : this.portals).get(touched) }
+  /** A message leaves that changes what a name means: said before it does. */
+  expectTouching(kind: Kind, touches: 'statement' | 'portal', touched: string): Owed {
+    const owed = this.expect(kind)
+    owed.touches = touches
+    owed.touched = touched
+    owed.before = touches === 'statement' ? this.statements.get(touched) : this.portals.get(touched)
+    return owed
   }
   get idle(): boolean { return this.owed.length === 0 && this.copyIn === null && this.copyOut === null }
 
@@ -162,7 +168,7 @@ export class Conversation {
     else if (owed.touches === 'portal') this.#means(this.portals, 'portal', owed.touched, owed.before as Portal | undefined)
   }
   /** What the server holds under a name, as of the answers read so far. */
-  #means<T extends Prepared | Portal>(names: Map<string, T>, kind: 'statement' | 'portal', name: string, meaning: T | undefined): void {
+  #means<T extends Prepared | Portal>(names: Names<T>, kind: 'statement' | 'portal', name: string, meaning: T | undefined): void {
     for (const later of this.owed) if (later.touches === kind && later.touched === name) { later.before = meaning; return }
     if (meaning === undefined) names.delete(name)
     else names.set(name, meaning)
@@ -170,8 +176,8 @@ export class Conversation {
 
   /** The server ended a transaction: portals end with it, save those whose Bind it has not read yet. */
   transactionOver(): void {
-    if (this.owed.length === 0) { if (this.portals.size > 0) this.portals.clear(); return }
-    for (const name of [...this.portals.keys()]) this.#means(this.portals, 'portal', name, undefined)
+    if (this.owed.length === 0) { this.portals.clear(); return }
+    for (const name of this.portals.keys()) this.#means(this.portals, 'portal', name, undefined)
     for (const later of this.owed) if (later.touches === 'portal' && !this.portals.has(later.touched)) later.before = undefined
   }
 

@@ -22,6 +22,10 @@ export const COPY_DEFAULTS: CopyOptions = { format: 'text', delimiter: null, nul
 /** A row that grows over several messages beyond this ends the session. */
 export const COPY_ROW_BYTES_MAX = MESSAGE_BYTES_MAX
 
+/** Answers of a pass that found a row which another must read. */
+const NOT_PLAIN = -2
+/** Above it no byte is a tab or a newline. */
+const DELIMITER_USUAL_MAX = 0x0a
 const NEWLINE = 0x0a, RETURN = 0x0d, BACKSLASH = 0x5c
 
 export interface CopyMask {
@@ -53,6 +57,8 @@ class Rows implements CopyMask {
   readonly #masked = new Scratch(256)
   /** Start of a row whose end has not come. */
   readonly #pending = new Scratch(0)
+  /** Where the cells of the present row end. */
+  readonly #ends: Int32Array
   #headerDue: boolean
   #signed = false
 
@@ -66,6 +72,7 @@ class Rows implements CopyMask {
     this.#escape = oneByte(options.escape ?? options.quote ?? '"')
     this.#null = Buffer.from(options.nullText ?? (csv ? '' : '\\N'))
     this.#headerDue = options.header
+    this.#ends = new Int32Array(masks.length + 1)
   }
 
   push(input: Buffer, from: number, to: number, out: Output): void {
@@ -86,7 +93,8 @@ class Rows implements CopyMask {
   /** Writes all whole rows and returns where the first unfinished one begins. */
   #take(input: Buffer, at: number, to: number, out: Output): number {
     while (at < to) {
-      const next = this.#format === 'binary' ? this.#binary(input, at, to, out) : this.#row(input, at, to, out)
+      let next = this.#format === 'text' && !this.#headerDue ? this.#plainRow(input, at, to, out) : NOT_PLAIN
+      if (next === NOT_PLAIN) next = this.#format === 'binary' ? this.#binary(input, at, to, out) : this.#row(input, at, to, out)
       if (next < 0) return at
       at = next
     }
@@ -112,6 +120,29 @@ class Rows implements CopyMask {
     return end
   }
 
+  /** A row of text format in which nothing is escaped, in one pass: as `#row`, NOT_PLAIN when it is another. */
+  #plainRow(input: Buffer, at: number, to: number, out: Output): number {
+    const delimiter = this.#delimiter, ends = this.#ends, masks = this.#masks
+    let count = 0, end = at
+    for (; end < to; end++) {
+      const byte = input[end]!
+      if (byte > DELIMITER_USUAL_MAX && byte !== delimiter && byte !== BACKSLASH) continue
+      if (byte === delimiter) { if (count === masks.length) return NOT_PLAIN; ends[count++] = end }
+      else if (byte === NEWLINE) break
+      else if (byte === BACKSLASH) return NOT_PLAIN
+    }
+    if (end === to) return -1
+    if (count !== masks.length - 1 || (end > at && input[end - 1] === RETURN)) return NOT_PLAIN
+    ends[count] = end
+    let done = at
+    for (let column = 0, from = at; column <= count; column++) {
+      const mask = masks[column]!, stop = ends[column]!
+      if (mask !== null && this.#mask(input, from, stop, mask, out, done, true)) done = stop
+      from = stop + 1
+    }
+    out.copy(input, done, end + 1)
+    return end + 1
+  }
   /** Position after the row at `at`, -1 when its end is not here. */
   #row(input: Buffer, at: number, to: number, out: Output): number {
     const end = this.#rowEnd(input, at, to)
@@ -147,7 +178,7 @@ class Rows implements CopyMask {
     for (let from = at; from <= stop; column++) {
       const end = this.#cellEnd(input, from, stop)
       const mask = header ? this.#header : this.#masks[column] ?? null
-      if (mask !== null && this.#mask(input, from, end, mask, out, done)) done = end
+      if (mask !== null && this.#mask(input, from, end, mask, out, done, this.#plain(input, from, end))) done = end
       from = end + 1
     }
     out.copy(input, done, to)
@@ -170,13 +201,13 @@ class Rows implements CopyMask {
     return to
   }
 
-  /** Masks one cell; when it changes, what lies before it from `done` on is written too. */
-  #mask(input: Buffer, from: number, to: number, mask: CellMask, out: Output, done: number): boolean {
-    if (to - from === this.#null.length && input.compare(this.#null, 0, this.#null.length, from, to) === 0) return false
+  /** Masks one cell; when it changes, what lies before it from `done` on is written too. `plain`: nothing in it is escaped. */
+  #mask(input: Buffer, from: number, to: number, mask: CellMask, out: Output, done: number, plain: boolean): boolean {
+    if (to - from === this.#null.length && this.#isNull(input, from)) return false
     const masked = this.#masked
-    masked.reset()
+    masked.length = 0
     let verdict: number
-    if (this.#plain(input, from, to)) verdict = mask(input, from, to, masked)
+    if (plain) verdict = mask(input, from, to, masked)
     else {
       this.#decoded.reset()
       if (this.#format === 'text') decodeText(input, from, to, this.#decoded)
@@ -188,6 +219,11 @@ class Rows implements CopyMask {
     if (verdict === NULLED) out.copy(this.#null, 0, this.#null.length)
     else if (this.#format === 'text') encodeText(masked, this.#delimiter, this.#null, out)
     else encodeCsv(masked, this.#quote, this.#escape, out)
+    return true
+  }
+  #isNull(input: Buffer, from: number): boolean {
+    const text = this.#null
+    for (let i = 0; i < text.length; i++) if (input[from + i] !== text[i]) return false
     return true
   }
   #plain(input: Buffer, from: number, to: number): boolean {
@@ -232,6 +268,7 @@ function encodeText(value: Scratch, delimiter: number, nullText: Buffer, out: Ou
   const { bytes, length } = value
   // A cell that reads like NULL would be one: its first byte is written as an escape.
   const likeNull = length === nullText.length && length > 0 && bytes.compare(nullText, 0, length, 0, length) === 0
+  if (!likeNull && !needsEscape(bytes, length, delimiter)) { out.copy(bytes, 0, length); return }
   for (let at = 0; at < length; at++) {
     const byte = bytes[at]!
     const letter = LETTER[byte]
@@ -239,6 +276,11 @@ function encodeText(value: Scratch, delimiter: number, nullText: Buffer, out: Ou
     else if (letter !== undefined) { out.u8(BACKSLASH); out.u8(letter) }
     else { if (byte === BACKSLASH || byte === delimiter) out.u8(BACKSLASH); out.u8(byte) }
   }
+}
+
+function needsEscape(bytes: Buffer, length: number, delimiter: number): boolean {
+  for (let at = 0; at < length; at++) { const byte = bytes[at]!; if (byte < 0x20 || byte === BACKSLASH || byte === delimiter) return true }
+  return false
 }
 
 // ---- CSV: quotes may begin and end within a cell; a changed cell is always quoted

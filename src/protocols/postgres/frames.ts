@@ -19,21 +19,27 @@ const code = (type: string): number => type.charCodeAt(0)
 export const Q = code('Q'), P = code('P'), B = code('B'), D = code('D'), E = code('E'), C = code('C'), S = code('S'), H = code('H'), X = code('X'), F = code('F')
 export const COPY_DATA = code('d'), COPY_DONE = code('c'), COPY_FAIL = code('f')
 /** Client messages that may be long. */
-const LONG = new Set([Q, P, B, COPY_DATA, COPY_FAIL])
+const LONG = new Uint8Array(256)
+for (const type of [Q, P, B, COPY_DATA, COPY_FAIL]) LONG[type] = 1
 
 /** Length of the whole client message at `at`, 0 while its head is not there. */
 export function frameLength(input: Buffer, at: number, end: number, fromClient: boolean): number {
   if (end - at < 5) return 0
   const length = u32(input, at + 1)
   if (length < 4) throw new Malformed(`a message of type 0x${input[at]!.toString(16)} has length ${length}, must be at least 4`)
-  const most = fromClient && !LONG.has(input[at]!) ? SMALL_MESSAGE_BYTES_MAX : messageBytesMax
+  const most = fromClient && LONG[input[at]!] === 0 ? SMALL_MESSAGE_BYTES_MAX : messageBytesMax
   if (length > most) throw new Malformed(`a message of ${length} bytes exceeds the limit of ${most}`)
   return 1 + length
 }
 
+/** So far a loop is faster than the call of a search. */
+const SHORT_STRING_BYTES = 48
 /** End of the NUL-terminated string at `at`, -1 when there is none before `end`. */
 export function stringEnd(input: Buffer, at: number, end: number): number {
-  const found = input.indexOf(0, at)
+  const near = Math.min(end, at + SHORT_STRING_BYTES)
+  for (let p = at; p < near; p++) if (input[p] === 0) return p
+  if (near === end) return -1
+  const found = input.indexOf(0, near)
   return found < 0 || found >= end ? -1 : found
 }
 

@@ -51,7 +51,7 @@ export class Guard {
     // Texts of one shape share their parts; a change of catalog or policy makes new ones, and with them new masks.
     const parts = judged?.parts ?? null
     const kept = known ?? this.#last
-    if (kept !== null && parts !== null && kept.parts === parts && kept.source.length === to - at && sameFormats(kept.formats, formats) && input.compare(kept.source, 0, kept.source.length, at, to) === 0) return kept
+    if (kept !== null && parts !== null && kept.parts === parts && kept.source.length === to - at && sameFormats(kept.formats, formats) && sameBytes(input, at, kept.source)) return kept
     const source = Buffer.from(input.subarray(at, to))
     const passed = judged?.passed ?? []
     let found = 0
@@ -200,7 +200,16 @@ const NONE: readonly (CellMask | null)[] = []
 const NOTHING = Buffer.alloc(0)
 /** Nothing can be hidden in this session: descriptions are not read. */
 const UNSEEN: RowShape = { source: NOTHING, formats: [], parts: null, masks: NONE, masking: false, description: null }
+/** So far a loop is faster than the call of a comparison. */
+const SHORT_BYTES = 96
+function sameBytes(input: Buffer, at: number, other: Buffer): boolean {
+  const { length } = other
+  if (length > SHORT_BYTES) return input.compare(other, 0, length, at, at + length) === 0
+  for (let i = 0; i < length; i++) if (input[at + i] !== other[i]) return false
+  return true
+}
 function sameFormats(a: readonly number[], b: readonly number[]): boolean {
+  if (a === b) return true
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true

@@ -33,3 +33,11 @@ test('what the server would reject is answered in its words, and never sent', ()
   assert.deepEqual(judged.syntax, { code: '42601', message: 'syntax error at or near "SELEKT"', position: 1 })
   assert.equal(judged.statement.effects[0]?.access, 'unknown')
 })
+test('parameters are shown in the record where a row is picked by its key, and hidden wherever they could be values of a masked column', () => {
+  for (const text of ['SELECT name FROM people WHERE id = $1', 'SELECT ssn, name FROM people WHERE id = $1 AND name = $2']) assert.equal(read(text).statement.guarded, false, text)
+  for (const text of [
+    'SELECT id FROM people WHERE id = $1 AND ssn = $2', 'SELECT id FROM people p WHERE id = $1 AND (p).ssn = $2', 'SELECT id FROM people p WHERE id = $1 AND p = ROW($2, $3, $4)', 'SELECT id FROM people p WHERE id = $1 AND (p.*)::text = $2',
+    'SELECT ssn || $1 FROM people WHERE id = $2', 'SELECT id FROM (SELECT * FROM people) q WHERE q.ssn = $1', 'SELECT ssn FROM people WHERE id = $2 INTERSECT SELECT $1', 'SELECT v.x FROM (VALUES ($1)) v(x) JOIN people p ON p.ssn = v.x',
+    'INSERT INTO people VALUES ($1, $2, $3)', 'UPDATE people SET ssn = $1 WHERE id = $2', 'DELETE FROM people WHERE id = $1', 'SELECT id FROM people WHERE id = $1 AND $2 IN (SELECT ssn FROM people)', 'SELECT name FROM people WHERE id = $1 ORDER BY ssn < $2',
+  ]) assert.equal(read(text).statement.guarded, true, text)
+})

@@ -9,7 +9,7 @@ import { type Outcome, parse, STATEMENT_BYTES_MAX, tokens, type Tree } from '../
 import type { MaskOf } from '../../sql/mask-index.ts'
 import { maskAtRead, type MaskResult } from '../../sql/mask.ts'
 import type { StoredParameter, TokenCodec } from '../../sql/mask-work.ts'
-import { isPointRead } from '../../sql/point.ts'
+import { comparesColumns, isPointRead } from '../../sql/point.ts'
 import { hiddenLiterals } from '../../sql/literals-hidden.ts'
 import { storesMask } from '../../sql/mask-write.ts'
 import { literal } from '../../sql/reader.ts'
@@ -67,7 +67,7 @@ function unread(text: string, reason: string, syntax: Judged['syntax']): Judged 
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
   syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], passed: [], turned: [], computed: [],
-  position: (at) => at, refusedParameters: () => null,
+  position: (at) => at, refusedParameters: null,
 }
 
 function judgeTree(text: string, tree: Tree, view: View): Judged {
@@ -91,12 +91,13 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const setting = readings.length > 0 && readings.every((r) => SETTING.has(r.kind ?? ''))
   const effects: readonly Effect[] = readings.length === 0 ? NOTHING_ASKED : readings.flatMap((r) => r.effects)
   const sent = masked.kind === 'rewritten' ? masked.text : text
-  const guarded = masked.kind === 'refused' || masked.touched.length > 0 || runs.some((one) => one.statement.guarded)
   const rows = rowsOf(readings)
   const first = readings[0]
   const plain = masked.kind !== 'refused' && !sensitive(masked, readings) && runs.every((one) => !one.statement.guarded)
+  // What a point read is given is no value of a masked column, unless it compares one: the record may name the row that was read.
+  const guarded = !plain || (masked.touched.length > 0 && !(readings.length === 1 && comparesColumns(first!)))
   const strictErrors = masked.kind !== 'refused' && ranOnValues(masked, readings) || runs.some((one) => one.strictErrors)
-  const refusedParameters: Judged['refusedParameters'] = masked.kind === 'refused' || masked.stored.length === 0 ? () => null : (values) => storedMask(masked.stored, values)
+  const refusedParameters: Judged['refusedParameters'] = masked.kind === 'refused' || masked.stored.length === 0 ? null : (values) => storedMask(masked.stored, values)
   const statement: Statement = {
     text, effects, masking: estimates(masked, readings, view.grant.fields) ?? maskingOf(masked, view, setting, plain) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
@@ -175,7 +176,7 @@ function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: bool
 /** EXECUTE looks up, and stores, as the statement it names does. */
 function ofExecuted(text: string, readings: readonly StatementReading[], runs: readonly Judged[]): Masking | null {
   for (const run of runs) {
-    const stores = run.refusedParameters(executeValues(readings))
+    const stores = run.refusedParameters?.(executeValues(readings)) ?? null
     if (stores !== null) return { kind: 'refused', ...stores }
     const { masking } = run.statement
     if (masking?.kind === 'rewritten' && masking.lookups.length > 0) return { ...masking, text, shown: `EXECUTE of: ${masking.shown}` }

@@ -46,8 +46,8 @@ export interface Judged {
   readonly fetches: string | null
   /** Parameter whose value bounds the rows (`LIMIT $1`), from 1; 0 = none. */
   readonly rowsParameter: number
-  /** Parameters that would store a mask's own text: the run is refused. `values` as text, null for NULL or what is not text. */
-  refusedParameters(values: readonly (string | null)[]): { readonly rule: string; readonly message: string; readonly hint: string } | null
+  /** Parameters that would store a mask's own text: the run is refused. `values` as text, null for NULL or what is not text. Null: none could. */
+  readonly refusedParameters: ((values: readonly (string | null)[]) => { readonly rule: string; readonly message: string; readonly hint: string } | null) | null
   /** Maps a character position of an error in `sent` back to `text`. */
   position(at: number): number
 }

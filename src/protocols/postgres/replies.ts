@@ -3,10 +3,11 @@
 import { Malformed, SluiceError } from '../../core/errors.ts'
 import type { Denied, Plan } from '../../core/session.ts'
 import type { Answers } from '../../wire/codec.ts'
-import { ABORTED, BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, QUERY, type Refusal, SYNC } from './conversation.ts'
+import { ABORTED, BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, type Portal, QUERY, type Refusal, SYNC } from './conversation.ts'
 import { cellsOf, textCells } from './cells.ts'
 import * as frames from './frames.ts'
 import type { Guard, RowShape } from './guard.ts'
+import { LastName } from './names.ts'
 import type { Part, Reader } from './reader.ts'
 
 const ch = (c: string): number => c.charCodeAt(0)
@@ -26,6 +27,7 @@ export class Replies {
   #learned: (string | null)[][][] = []
   #rows: (string | null)[][] = []
   #probeFailed = false
+  readonly #tags = new LastName()
   readonly #c: Conversation
   readonly #reader: Reader
   readonly #guard: Guard
@@ -167,7 +169,7 @@ export class Replies {
     const shape: RowShape = this.#guard.shape(input, at, to, judged, formats, known)
     if (owed.kind === DESCRIBE_STATEMENT) { if (owed.prepared !== null) owed.prepared.shape = shape; c.owed.shift() }
     else if (owed.kind === DESCRIBE_PORTAL) {
-      if (owed.portal !== null) { owed.portal.shape = shape; owed.portal.prepared.shape = shape; for (const later of c.owed) if (later.portal === owed.portal && later.kind === EXECUTE) later.shape = shape }
+      if (owed.portal !== null) { owed.portal.shape = shape; owed.portal.prepared.shape = shape; this.#described(owed.portal, shape) }
       c.owed.shift()
     } else if (owed.kind === QUERY) owed.shape = shape
     else throw out(DESCRIPTION)
@@ -177,6 +179,12 @@ export class Replies {
     const scratch = answers.splice()
     scratch.copy(shape.description, 0, shape.description.length)
     return DONE
+  }
+
+  /** Rows of Executes that were sent behind the Describe have that shape. */
+  #described(portal: Portal, shape: RowShape): void {
+    const { owed } = this.#c
+    for (let i = 0; i < owed.length; i++) { const later = owed.at(i); if (later.portal === portal && later.kind === EXECUTE) later.shape = shape }
   }
 
   #complete(input: Buffer, at: number, to: number, owed: Owed, answers: Answers): number {
@@ -190,7 +198,7 @@ export class Replies {
     if (c.copyIn === owed) c.copyIn = null
     if (part !== undefined) this.#names(part, owed)
     if (c.cut !== null && c.cut.plan === owed.plan && owed.kind === EXECUTE) this.#endOfCut(answers)
-    if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, input.toString('latin1', at + 5, to - 1), answers) }
+    if (owed.kind === EXECUTE) { c.owed.shift(); this.#seen(owed, this.#tags.of(input, at + 5, to - 1), answers) }
     return PASS
   }
   #names(part: Part, { plan, judged }: Owed): void {

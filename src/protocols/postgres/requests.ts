@@ -7,28 +7,14 @@ import type { Ask, Plan, Verdict } from '../../core/session.ts'
 import type { Statement } from '../../core/statement.ts'
 import type { Scratch } from '../../wire/bytes.ts'
 import { BLOCKED, NEED_MORE } from '../../wire/codec.ts'
-import { boundOf, formatOf, parseBind, shownParameters, usedName, usesStatement } from './binds.ts'
+import { parseBinding, usedName, usesStatement } from './binds.ts'
 import { ABORTED, BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, NAMES_MAX, OWED_MAX, PARSE, type Portal, type Prepared, QUERY, type Refusal, SYNC } from './conversation.ts'
 import * as frames from './frames.ts'
 import type { Guard } from './guard.ts'
+import { LastName } from './names.ts'
+import { NO_TYPES, Question, type Telling } from './question.ts'
 import type { Judged, Reader } from './reader.ts'
 
-/** What the client is told beside the answers. */
-export interface Telling {
-  /** Its statement waits for a person. */
-  waiting(url: string): void
-  /** It computes with masked columns: what comes out is about masks, not values. */
-  computed(columns: readonly string[]): void
-}
-/** What waits for a verdict. The bytes are the relay's until `keep`. */
-interface Pending {
-  readonly type: number
-  input: Buffer; at: number; end: number
-  judged: Judged | null
-  readonly name: string
-  readonly types: readonly number[]
-  readonly portal: Portal | null
-}
 /** A name no client can have used: it holds a character that no driver makes, and the run. */
 export const nothing = (run: number) => `SLUICE REFUSED run ${run}`
 const noStatement = (name: string) => (name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`)
@@ -45,7 +31,9 @@ export class Requests {
   over: string | null = null
   /** Nothing is decided before the server has answered: a COPY FROM STDIN may begin. */
   #copyMayBegin = false
-  #pending: Pending | null = null
+  #pending: Question | null = null
+  readonly #statementNames = new LastName()
+  readonly #portalNames = new LastName()
   readonly #c: Conversation
   readonly #reader: Reader
   readonly #guard: Guard
@@ -146,13 +134,14 @@ export class Requests {
   /** Of the name that a Bind, Describe or Execute uses; a message that can't be read is refused by what reads it. */
   #doubt(type: number, input: Buffer, at: number, to: number): boolean {
     if (this.#c.owed.length === 0) return false
-    const name = usedName(type, input, at, to)
+    const name = this.#usedName(type, input, at, to)
     return name !== null && this.#c.doubt(usesStatement(type, input, at) ? 'statement' : 'portal', name)
   }
+  #usedName(type: number, input: Buffer, at: number, to: number): string | null { return usedName(type, input, at, to, usesStatement(type, input, at) ? this.#statementNames : this.#portalNames) }
   /** The same of a statement that was prepared. */
   #onlyRunsSetting(type: number, input: Buffer, at: number, to: number): boolean {
     const c = this.#c
-    const name = c.status === IDLE || c.probing !== null || !c.known ? null : usedName(type, input, at, to)
+    const name = c.status === IDLE || c.probing !== null || !c.known ? null : this.#usedName(type, input, at, to)
     if (name === null) return false
     const prepared = usesStatement(type, input, at) ? c.statements.get(name) : c.portals.get(name)?.prepared
     if (prepared?.judged.setting !== true) return false
@@ -163,16 +152,18 @@ export class Requests {
   /** What the server will not run, for the record. */
   #skipped(type: number, input: Buffer, at: number, to: number): void {
     if (type !== frames.Q && type !== frames.P && type !== frames.E) return
-    const portal = type === frames.E ? this.#c.portals.get(usedName(type, input, at, to) ?? '') ?? null : null
+    const portal = type === frames.E ? this.#c.portals.get(this.#usedName(type, input, at, to) ?? '') ?? null : null
     const from = type === frames.P ? frames.stringEnd(input, at + 5, to) + 1 : at + 5
     const end = type === frames.E || from === 0 ? -1 : frames.stringEnd(input, from, to)
     if (portal === null && end < 0) return
     const read = portal !== null ? portal.prepared.judged : this.#c.stale || !this.#c.known || !isUtf8(input.subarray(from, end)) ? null : this.#reader.read(input.toString('utf8', from, end), input, from, end)
     // What can't be read now may hold values: its length alone is told.
     const statement = read === null || read instanceof Promise ? unreadable(end - from) : read.statement
-    const pending: Pending = { type: NOTHING_DUE, input: EMPTY, at: 0, end: 0, judged: null, name: '', types: [], portal: null }
-    this.#pending = pending
-    this.asking = { statement, parameters: null, phase: 'skipped', prepared: portal?.prepared.run ?? 0, within: null, waiting: this.#tell.waiting, binding: () => [] }
+    const question = new Question(NOTHING_DUE, EMPTY, 0, 0, '', NO_TYPES, null, this.#tell)
+    question.statement = statement
+    question.phase = 'skipped'
+    question.prepared = portal?.prepared.run ?? 0
+    this.asking = this.#pending = question
   }
 
   // ---- messages that need a verdict
@@ -180,7 +171,7 @@ export class Requests {
   #query(input: Buffer, at: number, to: number, out: Scratch): number {
     const end = frames.stringEnd(input, at + 5, to)
     if (end !== to - 1) { this.#refuseText(out, { kind: 'server', code: '08P01', message: end < 0 ? 'invalid string in message' : 'invalid message format', position: 0 }); return to - at }
-    return this.#text({ type: frames.Q, input, at, end: to, judged: null, name: '', types: [], portal: null }, at + 5, end, out)
+    return this.#text(new Question(frames.Q, input, at, to, '', NO_TYPES, null, this.#tell), at + 5, end, out)
   }
 
   #parse(input: Buffer, at: number, to: number, out: Scratch): number {
@@ -198,10 +189,10 @@ export class Requests {
     if (this.#c.statements.size > NAMES_MAX) return refuse('53400', `more than ${NAMES_MAX} prepared statements`)
     const types: number[] = []
     for (let i = 0; i < count; i++) types.push(frames.u32(input, textEnd + 3 + i * 4))
-    return this.#text({ type: frames.P, input, at, end: to, judged: null, name: input.toString('utf8', at + 5, nameEnd), types, portal: null }, nameEnd + 1, textEnd, out)
+    return this.#text(new Question(frames.P, input, at, to, input.toString('utf8', at + 5, nameEnd), types, null, this.#tell), nameEnd + 1, textEnd, out)
   }
 
-  #text(pending: Pending, from: number, to: number, out: Scratch): number {
+  #text(pending: Question, from: number, to: number, out: Scratch): number {
     const length = pending.end - pending.at
     if (!isUtf8(pending.input.subarray(from, to))) { this.#refuseText(out, { kind: 'server', code: '22021', message: 'invalid byte sequence for encoding "UTF8"', position: 0 }, pending); return length }
     const judged = this.#reader.read(pending.input.toString('utf8', from, to), pending.input, from, to)
@@ -217,31 +208,19 @@ export class Requests {
     return length
   }
 
-  #ask(pending: Pending, judged: Judged): Ask {
-    pending.judged = judged
-    const within = judged.fetches === null ? null : this.#c.cursors.get(judged.fetches) ?? null
-    return this.#asked(pending, judged, pending.type === frames.P ? 'prepare' : 'run', null, 0, within)
-  }
-  #asked(pending: Pending, judged: Judged, phase: Ask['phase'], parameters: readonly string[] | null, prepared: number, within: Plan | null): Ask {
-    const { portal } = pending
-    let { statement } = judged
-    if (portal !== null && judged.rowsParameter > 0) statement = { ...statement, rowsMax: boundOf(portal, judged.rowsParameter) }
-    const stores = portal === null || portal.parameters.length === 0 ? null : judged.refusedParameters(portal.parameters.map((p, i) => (p === null || formatOf(portal, i) === 1 && p.includes(0) ? null : p.toString('utf8'))))
-    if (stores !== null) statement = { ...statement, masking: { kind: 'refused', ...stores } }
-    return {
-      statement, parameters, phase, prepared, within, waiting: this.#tell.waiting,
-      binding: () => [judged.text, ...(pending.portal?.parameters ?? []).map((p) => p ?? 'NULL'), String(pending.portal?.parameterFormats ?? ''), String(pending.types)],
-    }
+  #ask(pending: Question, judged: Judged): Ask {
+    pending.about(judged, pending.type === frames.P ? 'prepare' : 'run', judged.fetches === null ? null : this.#c.cursors.get(judged.fetches) ?? null)
+    return pending
   }
 
   #execute(input: Buffer, at: number, to: number, out: Scratch): number {
     this.#c.batch = true
     const end = frames.stringEnd(input, at + 5, to)
     if (end < 0 || end + 5 !== to) { this.#refuseExtended(out, frames.E, { kind: 'server', code: '08P01', message: 'invalid message format', position: 0 }); return to - at }
-    const name = input.toString('utf8', at + 5, end)
+    const name = this.#portalNames.of(input, at + 5, end)
     const portal = this.#c.portals.get(name)
     if (portal === undefined) { this.#refuseExtended(out, frames.E, { kind: 'server', code: '34000', message: `portal "${name}" does not exist`, position: 0 }); return to - at }
-    const pending: Pending = { type: frames.E, input, at, end: to, judged: portal.prepared.judged, name, types: portal.prepared.types, portal }
+    const pending = new Question(frames.E, input, at, to, name, portal.prepared.types, portal, this.#tell)
     const again = this.#again(portal.prepared)
     if (again instanceof Promise) {
       this.#pending = pending
@@ -256,11 +235,12 @@ export class Requests {
     this.asking = this.#askRun(pending, again, portal)
     return to - at
   }
-  #askRun(pending: Pending, judged: Judged | null, portal: Portal): Ask {
-    pending.judged = judged
+  /** `judged` null: it may not run; who decided is asked about the text that was prepared. */
+  #askRun(pending: Question, judged: Judged | null, portal: Portal): Ask {
     const now = judged ?? portal.prepared.judged
-    const within = portal.plan ?? (now.fetches === null ? null : this.#c.cursors.get(now.fetches) ?? null)
-    return this.#asked(pending, now, 'run', shownParameters(portal), portal.prepared.run, within)
+    pending.about(now, 'run', portal.plan ?? (now.fetches === null ? null : this.#c.cursors.get(now.fetches) ?? null))
+    pending.judged = judged
+    return pending
   }
   /** The judgement that holds now; null when the text to be sent is no longer the one prepared: the old one must not run. */
   #again(prepared: Prepared): Judged | null | Promise<Judged | null> {
@@ -279,13 +259,7 @@ export class Requests {
   }
 
   /** The relay is about to wait: its buffer will change. */
-  keep(): void {
-    const p = this.#pending
-    if (p === null) return
-    p.input = Buffer.from(p.input.subarray(p.at, p.end))
-    p.end -= p.at
-    p.at = 0
-  }
+  keep(): void { this.#pending?.keep() }
 
   decided(verdict: Verdict, out: Scratch): void {
     const p = this.#pending
@@ -310,36 +284,44 @@ export class Requests {
     else this.#runExecute(p, judged, plan, out)
   }
 
-  #runQuery(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
+  #runQuery(p: Question, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
-    const unnamed = c.touch('statement', '')
     c.batch = false
     c.batchRan = 'nothing'
-    c.statements.delete('')
-    c.portals.delete('')
     if (changed) frames.writeQuery(out, judged.sent)
     else out.copy(p.input, p.at, p.end)
-    c.expect(QUERY, { plan, judged, ...unnamed })
-    if (mayEnd(plan, judged.statement.rowsMax)) c.mayCut = c.owed.newest(0)
+    const owed = c.expectTouching(QUERY, 'statement', '')
+    owed.plan = plan
+    owed.judged = judged
+    c.statements.delete('')
+    c.portals.delete('')
+    if (mayEnd(plan, judged.statement.rowsMax)) c.mayCut = owed
     this.#moved(judged, plan)
   }
-  #runParse(p: Pending, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
+  #runParse(p: Question, judged: Judged, plan: Plan, changed: boolean, out: Scratch): void {
     const c = this.#c
     const prepared: Prepared = { name: p.name, judged, sql: false, run: plan.run, epoch: this.#reader.epoch, names: this.#reader.names, types: p.types, shape: null, rowless: null }
     if (changed) frames.writeParse(out, p.name, judged.sent, p.types)
     else out.copy(p.input, p.at, p.end)
-    c.expect(PARSE, { prepared, plan, judged, ...c.touch('statement', p.name) })
+    const owed = c.expectTouching(PARSE, 'statement', p.name)
+    owed.prepared = prepared
+    owed.plan = plan
+    owed.judged = judged
     c.statements.set(p.name, prepared)
   }
-  #runExecute(p: Pending, judged: Judged, plan: Plan, out: Scratch): void {
+  #runExecute(p: Question, judged: Judged, plan: Plan, out: Scratch): void {
     const portal = p.portal!
     portal.plan = plan
     this.#knowShape(portal, judged, out)
     out.copy(p.input, p.at, p.end)
     const c = this.#c
-    c.expect(EXECUTE, { plan, judged, portal, shape: portal.shape })
+    const owed = c.expect(EXECUTE)
+    owed.plan = plan
+    owed.judged = judged
+    owed.portal = portal
+    owed.shape = portal.shape
     const asked = frames.u32(p.input, p.end - 4)
-    if (mayEnd(plan, Math.min(asked === 0 ? Infinity : asked, judged.rowsParameter > 0 ? boundOf(portal, judged.rowsParameter) : judged.statement.rowsMax))) c.mayCut = c.owed.newest(0)
+    if (mayEnd(plan, Math.min(asked === 0 ? Infinity : asked, judged.rowsParameter > 0 ? portal.values.rowsMax(judged.rowsParameter) : judged.statement.rowsMax))) c.mayCut = owed
     if (c.batchRan !== 'writes') c.batchRan = writes(judged) ? 'writes' : 'reads'
     this.#moved(judged, plan)
   }
@@ -367,7 +349,10 @@ export class Requests {
     if (known !== null) portal.shape = prepared.shape = this.#guard.shape(known.source, 0, known.source.length, judged, portal.formats, known)
     else if (!portal.described) {
       frames.writeDescribe(out, 'P', portal.name)
-      this.#c.expect(DESCRIBE_PORTAL, { portal, judged, silent: true })
+      const owed = this.#c.expect(DESCRIBE_PORTAL)
+      owed.portal = portal
+      owed.judged = judged
+      owed.silent = true
       portal.described = true
     }
   }
@@ -384,14 +369,19 @@ export class Requests {
   }
 
   #bind(input: Buffer, at: number, to: number, out: Scratch): void {
-    const portal = parseBind(input, at, to, (name) => this.#statement(name))
-    if (portal === null) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '08P01', message: 'invalid message format', position: 0 })
-    if (typeof portal === 'string') {
-      return this.#refuseExtended(out, frames.B, { kind: 'server', code: '26000', message: noStatement(portal), position: 0 })
-    }
+    const nameEnd = frames.stringEnd(input, at + 5, to)
+    const statementEnd = nameEnd < 0 ? -1 : frames.stringEnd(input, nameEnd + 1, to)
+    const binding = statementEnd < 0 ? null : parseBinding(input, statementEnd + 1, to)
+    if (binding === null) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '08P01', message: 'invalid message format', position: 0 })
+    const statement = this.#statementNames.of(input, nameEnd + 1, statementEnd)
+    const prepared = this.#statement(statement)
+    if (prepared === undefined) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '26000', message: noStatement(statement), position: 0 })
     if (this.#c.portals.size > NAMES_MAX) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '53400', message: `more than ${NAMES_MAX} portals`, position: 0 })
+    const portal: Portal = { name: this.#portalNames.of(input, at + 5, nameEnd), prepared, formats: binding.formats, values: binding.values, plan: null, shape: null, described: false }
     out.copy(input, at, to)
-    this.#c.expect(BIND, { portal, prepared: portal.prepared, ...this.#c.touch('portal', portal.name) })
+    const owed = this.#c.expectTouching(BIND, 'portal', portal.name)
+    owed.portal = portal
+    owed.prepared = prepared
     this.#c.portals.set(portal.name, portal)
   }
 
@@ -399,16 +389,20 @@ export class Requests {
     const what = input[at + 5]
     const end = to - at < 7 ? -1 : frames.stringEnd(input, at + 6, to)
     if (end !== to - 1 || (what !== frames.S && what !== frames.P)) throw new Malformed(`invalid DESCRIBE message subtype ${what ?? 0}`)
-    const name = input.toString('utf8', at + 6, end)
+    const name = (what === frames.S ? this.#statementNames : this.#portalNames).of(input, at + 6, end)
     if (what === frames.S) {
       const prepared = this.#statement(name)
       if (prepared === undefined) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '26000', message: noStatement(name), position: 0 })
-      this.#c.expect(DESCRIBE_STATEMENT, { prepared, judged: prepared.judged })
+      const owed = this.#c.expect(DESCRIBE_STATEMENT)
+      owed.prepared = prepared
+      owed.judged = prepared.judged
     } else {
       const portal = this.#c.portals.get(name)
       if (portal === undefined && !this.#c.cursors.has(name)) return this.#refuseExtended(out, frames.D, { kind: 'server', code: '34000', message: `portal "${name}" does not exist`, position: 0 })
       if (portal !== undefined) portal.described = true
-      this.#c.expect(DESCRIBE_PORTAL, { portal: portal ?? null, judged: portal?.prepared.judged ?? null })
+      const owed = this.#c.expect(DESCRIBE_PORTAL)
+      owed.portal = portal ?? null
+      owed.judged = portal?.prepared.judged ?? null
     }
     out.copy(input, at, to)
   }
@@ -420,8 +414,8 @@ export class Requests {
     const name = input.toString('utf8', at + 6, end)
     out.copy(input, at, to)
     const c = this.#c
-    if (what === frames.S) { c.expect(CLOSE, c.touch('statement', name)); c.statements.delete(name) }
-    else { c.expect(CLOSE, c.touch('portal', name)); c.portals.delete(name) }
+    if (what === frames.S) { c.expectTouching(CLOSE, 'statement', name); c.statements.delete(name) }
+    else { c.expectTouching(CLOSE, 'portal', name); c.portals.delete(name) }
   }
 
   /** While the server reads COPY data it takes nothing else. */
@@ -441,26 +435,25 @@ export class Requests {
 
   // ---- refusals: what the server gets in place of what the client sent
 
-  #refuseText(out: Scratch, refused: Refusal, p: Pending | null = null): void {
+  #refuseText(out: Scratch, refused: Refusal, p: Question | null = null): void {
     const run = refused.kind === 'denied' ? refused.why.run : 0
     if (p?.type === frames.P) {
       frames.writeParse(out, p.name, nothing(run), [])
       // The server drops the unnamed statement before it reads the text, and keeps a named one.
-      this.#c.expect(PARSE, { refused, ...this.#c.touch('statement', p.name) })
+      this.#c.expectTouching(PARSE, 'statement', p.name).refused = refused
       if (p.name === '') this.#c.statements.delete('')
     } else {
-      const unnamed = this.#c.touch('statement', '')
+      frames.writeQuery(out, nothing(run))
+      this.#c.expectTouching(QUERY, 'statement', '').refused = refused
       this.#c.statements.delete('')
       this.#c.portals.delete('')
-      frames.writeQuery(out, nothing(run))
-      this.#c.expect(QUERY, { refused, ...unnamed })
     }
   }
   #refuseExtended(out: Scratch, type: number, refused: Refusal): void {
     const name = nothing(refused.kind === 'denied' ? refused.why.run : 0)
-    if (type === frames.B) { frames.writeBindOfNothing(out, name); this.#c.expect(BIND, { refused }) }
-    else if (type === frames.E) { frames.writeExecuteOfNothing(out, name); this.#c.expect(EXECUTE, { refused }) }
-    else { frames.writeDescribe(out, 'S', name); this.#c.expect(DESCRIBE_STATEMENT, { refused }) }
+    if (type === frames.B) { frames.writeBindOfNothing(out, name); this.#c.expect(BIND).refused = refused }
+    else if (type === frames.E) { frames.writeExecuteOfNothing(out, name); this.#c.expect(EXECUTE).refused = refused }
+    else { frames.writeDescribe(out, 'S', name); this.#c.expect(DESCRIBE_STATEMENT).refused = refused }
   }
 }
 

@@ -2,3 +2,4 @@
 export { type Gateway, startGateway } from './gateway/supervisor.ts'
 export { explainOffline, type Supposed } from './gateway/explain-offline.ts'
 export { readsFilters } from './gateway/filters.ts'
+export { hashSecret } from './auth/break-glass.ts'

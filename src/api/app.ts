@@ -5,6 +5,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import { newSealKey, type SealKey } from '../store/seal.ts'
 import type { ApiEnvironment } from './access.ts'
 import { audit } from './audit.ts'
+import { emergency } from './emergency.ts'
 import { answerError } from './errors.ts'
 import { gateway } from './gateway.ts'
 import { identity } from './identity.ts'
@@ -75,7 +76,7 @@ export function makeApi(ports: ApiPorts, options: ApiOptions = {}): Api {
   )
 
   const api: Api = { app, ports, accesses: new Map() }
-  for (const noun of [gateway, whoami, resources, tokens, reviews, sessions, policies, issuers, audit, secrets, identity, operation, page]) noun(api)
+  for (const noun of [gateway, whoami, resources, tokens, reviews, sessions, policies, issuers, emergency, audit, secrets, identity, operation, page]) noun(api)
   login(api, options.cookieKey ?? newSealKey())
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description: 'a token of a configured issuer' })
   api.accesses.set('GET /api/openapi.json', 'anyone')

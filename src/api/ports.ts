@@ -42,6 +42,8 @@ export interface SessionsPort {
   kill(id: string, by: string): Promise<boolean>
   /** Cancels what runs, and keeps the session. */
   cancel(id: string, by: string): Promise<boolean>
+  /** What this identity opened with that credential goes on with its fresh one. How many. */
+  renew(identity: Identity, credentialHash: string): Promise<number>
   /** `issuer subject`; also agents on behalf of it. How many were open. */
   killIdentity(party: string, by: string): Promise<number>
 }

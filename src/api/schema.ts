@@ -178,6 +178,8 @@ export const sessionQuery = z.object({
     .optional(),
 })
 export const killInput = z.strictObject({ issuer: z.string().min(1).max(256), subject: z.string().min(1).max(512) }).openapi('Identity')
+export const renewInput = z.strictObject({ credential: z.string().regex(/^[0-9a-f]{64}$/).openapi({ description: 'SHA-256 (hex) of the credential that opened them' }) }).openapi('Renewal')
+export const renewedSchema = z.object({ renewed: z.number().int() }).openapi('Renewed')
 export const killedSchema = z.object({ ended: z.number().int() }).openapi('Ended')
 export const recordEventSchema = z
   .object({

@@ -9,7 +9,7 @@ import { type ApiContext, type Caller, isOwn } from './access.ts'
 import { act } from './act.ts'
 import { NotFound } from './errors.ts'
 import { type Api, body, json, other, route } from './route.ts'
-import { doneSchema, idParameter, killedSchema, killInput, type LiveSession, sessionQuery, sessionSchema, type SessionView } from './schema.ts'
+import { doneSchema, idParameter, killedSchema, killInput, type LiveSession, renewedSchema, renewInput, sessionQuery, sessionSchema, type SessionView } from './schema.ts'
 
 const LIST_DEFAULT = 100
 /** A revoked or expired credential reads on for so long at most. */
@@ -105,6 +105,26 @@ export function sessions(api: Api): void {
       const party = `${issuer} ${subject}`
       if (!caller.admin && party !== caller.party) throw new NotAllowed('only admins of Sluice may end the sessions of others')
       return c.json({ ended: await act(ports, caller, 'identity.kill', party, {}, () => ports.sessions.killIdentity(party, caller.party)) }, 200)
+    },
+  )
+
+  route(
+    api,
+    'person',
+    json(
+      {
+        method: 'post',
+        path: '/api/sessions/renew',
+        request: { body: body(renewInput) },
+        summary: 'Go on with the credential of this request in your sessions that an earlier one of yours opened',
+      },
+      renewedSchema,
+    ),
+    async (c) => {
+      const { proved, by } = c.get('caller')
+      if (by !== 'bearer') throw new NotAllowed('a session goes on with a credential that could have opened it')
+      // Recorded in each of the sessions.
+      return c.json({ renewed: await ports.sessions.renew(proved, c.req.valid('json').credential) }, 200)
     },
   )
 

@@ -3,10 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openClient } from './api.ts'
+import { openClient, readJson, send } from './api.ts'
 import { type Command, CommandFailed, type Given, misused } from './command.ts'
 import { type At, type Listening, listenFor } from './listener.ts'
-import { json, line } from './output.ts'
+import { keepRenewing } from './keep-renewing.ts'
+import { json, line, note } from './output.ts'
 import { loadProfile } from './profile.ts'
 import { renewed } from './renew.ts'
 
@@ -41,19 +42,20 @@ export async function openEntrance(given: Given, resource: string, port: number 
   if (grant === undefined) throw new CommandFailed(`no resource ${resource}, or none you may reach: see \`sluice resources\``)
   if (grant.protocol !== 'postgres') throw new CommandFailed(`${resource} speaks ${grant.protocol}, which connect does not know yet`)
   const profile = () => renewed(name, loadProfile(name))
+  const renewing = keepRenewing({ profile, send: (fresh, path, body) => send(fresh, 'POST', path, body).then((answer) => readJson(answer, fresh)), warn: note })
   const common = { PGUSER: 'sluice', PGDATABASE: resource, PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' }
   if (port !== null) {
     const password = randomBytes(PASSWORD_BYTES).toString('base64url')
-    const listening = await start({ port, password }, resource, profile)
-    return { environment: { PGHOST: '127.0.0.1', PGPORT: String(listening.port), ...common, PGPASSWORD: password }, close: () => listening.close() }
+    const listening = await start({ port, password }, resource, profile, renewing.opened)
+    return { environment: { PGHOST: '127.0.0.1', PGPORT: String(listening.port), ...common, PGPASSWORD: password }, close: async () => { renewing.stop(); await listening.close() } }
   }
   const folder = mkdtempSync(join(tmpdir(), 'sluice-'))
-  const listening = await start({ path: join(folder, '.s.PGSQL.5432') }, resource, profile)
-  return { environment: { PGHOST: folder, PGPORT: '5432', ...common }, close: async () => { await listening.close(); rmSync(folder, { recursive: true, force: true }) } }
+  const listening = await start({ path: join(folder, '.s.PGSQL.5432') }, resource, profile, renewing.opened)
+  return { environment: { PGHOST: folder, PGPORT: '5432', ...common }, close: async () => { renewing.stop(); await listening.close(); rmSync(folder, { recursive: true, force: true }) } }
 }
 
-function start(at: At, resource: string, profile: () => ReturnType<typeof renewed>): Promise<Listening> {
-  return listenFor({ at, resource, profile }).catch((error: NodeJS.ErrnoException) => { throw new CommandFailed(error.code === 'EADDRINUSE' ? `port ${'port' in at ? at.port : ''} is taken` : `can't listen: ${error.message}`) })
+function start(at: At, resource: string, profile: () => ReturnType<typeof renewed>, opened: (token: string) => () => void): Promise<Listening> {
+  return listenFor({ at, resource, profile, opened }).catch((error: NodeJS.ErrnoException) => { throw new CommandFailed(error.code === 'EADDRINUSE' ? `port ${'port' in at ? at.port : ''} is taken` : `can't listen: ${error.message}`) })
 }
 
 export function portOf(text: string | undefined): number | null {

@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   policy: { what: 'check, test and explain', load: () => import('./policy.ts') },
   audit: { what: 'verify the record', load: () => import('./audit.ts') },
   doctor: { what: 'what is wrong, and what to do', load: () => import('./doctor.ts') },
+  emergency: { what: 'make a break-glass account', load: () => import('./emergency.ts') },
   ca: { what: 'the gateway\'s CA and its fingerprint', load: () => import('./ca.ts') },
 }
 

@@ -15,7 +15,7 @@ const GSS_REQUEST = 80877104
 const CANCEL_REQUEST = 80877102
 
 export type At = { readonly path: string } | { readonly port: number; readonly password: string }
-export interface Entrance { readonly resource: string; readonly at: At; /** Renewed when needed. */ profile(): Promise<Profile> }
+export interface Entrance { readonly resource: string; readonly at: At; /** Renewed when needed. */ profile(): Promise<Profile>; /** A credential opens a session; the returned is called when it is over. */ opened(token: string): () => void }
 export interface Listening { readonly port: number; close(): Promise<void> }
 
 export async function listenFor(entrance: Entrance): Promise<Listening> {
@@ -47,7 +47,7 @@ function listen(server: Server, at: At): Promise<void> {
   })
 }
 
-async function lead(client: Socket, { resource, at, profile: fresh }: Entrance): Promise<void> {
+async function lead(client: Socket, { resource, at, profile: fresh, opened }: Entrance): Promise<void> {
   const reader = new PacketReader(client)
   const start = await startPacket(client, reader)
   const profile = await fresh()
@@ -57,6 +57,7 @@ async function lead(client: Socket, { resource, at, profile: fresh }: Entrance):
   upstream.on('error', () => client.destroy())
   client.once('close', () => upstream.destroy())
   upstream.once('close', () => client.end())
+  client.once('close', opened(profile.token))
   upstream.write(withDatabase(start, resource))
   const answers = new PacketReader(upstream)
   for (;;) {

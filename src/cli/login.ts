@@ -9,6 +9,7 @@ import type { GatewayView } from '../api/schema.ts'
 import { type Command, CommandFailed, misused } from './command.ts'
 import { inert, line, note, show } from './output.ts'
 import { findProfile, type Profile, profileName, saveProfile, type SignIn } from './profile.ts'
+import { readSecret } from './secret-input.ts'
 import { meetGateway } from './meet.ts'
 import { credentialOf, provider } from './renew.ts'
 import { readJson, send } from './api.ts'
@@ -18,8 +19,8 @@ const BROWSER_WAIT_MS = 300_000
 const LOOPBACK = '127.0.0.1'
 
 export const command: Command = {
-  usage: 'login [--gateway URL] [--issuer NAME] [--device] [--ca FILE | --fingerprint SHA256] [--profile NAME] [--json]',
-  options: { gateway: { type: 'string' }, issuer: { type: 'string' }, device: { type: 'boolean' }, ca: { type: 'string' }, fingerprint: { type: 'string' } },
+  usage: 'login [--gateway URL] [--issuer NAME] [--device | --break-glass] [--ca FILE | --fingerprint SHA256] [--profile NAME] [--json]',
+  options: { gateway: { type: 'string' }, issuer: { type: 'string' }, device: { type: 'boolean' }, 'break-glass': { type: 'boolean' }, ca: { type: 'string' }, fingerprint: { type: 'string' } },
   async run(given) {
     if (given.words.length > 0) throw misused(command)
     const name = profileName(given)
@@ -28,8 +29,8 @@ export const command: Command = {
     const pinned = before !== null && before.gateway === address ? before.ca : null
     const file = given.text('ca')
     const { view, ca } = await meetGateway(address, { ca: file === undefined ? pinned : readFileSync(file, 'utf8'), fingerprint: given.text('fingerprint') ?? null })
-    const issuer = chooseIssuer(view, given.text('issuer'))
-    const credential = given.flag('device') || !canOpenBrowser() ? await byDevice(issuer) : await byBrowser(issuer)
+    const issuer = given.flag('break-glass') ? null : chooseIssuer(view, given.text('issuer'))
+    const credential = await (issuer === null ? byBreakGlass(address, ca) : given.flag('device') || !canOpenBrowser() ? byDevice(issuer) : byBrowser(issuer))
     const profile: Profile = { gateway: address, ca, postgres: listenerOf(view, address), issuer, ...credential }
     const who = await readJson<{ subject: string }>(await send(profile, 'GET', '/api/whoami'), profile)
     saveProfile(name, profile)
@@ -53,6 +54,14 @@ function chooseIssuer(view: GatewayView, wanted: string | undefined): SignIn {
   return { name: chosen.name, issuer: chosen.issuer, clientId: chosen.clientId, scopes: [...new Set([...chosen.scopes, 'offline_access'])] }
 }
 
+/** For the day on which no provider answers. The secret is shown to the gateway once; what is kept is a token of an hour. */
+async function byBreakGlass(gateway: string, ca: string | null): Promise<Pick<Profile, 'token' | 'refreshToken' | 'expiresAtMs'>> {
+  const token = await readSecret('break-glass:NAME:SECRET')
+  if (!/^break-glass:[^:]+:./.test(token)) throw new CommandFailed('not the secret of a break-glass account: it begins with break-glass:')
+  const asked = { gateway, ca, token }
+  const { secret, expiresAtMs } = await readJson<{ secret: string; expiresAtMs: number }>(await send(asked, 'POST', '/api/emergency'), asked)
+  return { token: secret, refreshToken: null, expiresAtMs }
+}
 /** A gateway that listens everywhere is reached where its API is. */
 export function listenerOf(view: GatewayView, address: string): Profile['postgres'] {
   if (view.postgres === null) return null

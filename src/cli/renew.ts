@@ -5,7 +5,7 @@ import { CommandFailed } from './command.ts'
 import { findProfile, type Profile, saveProfile, type SignIn } from './profile.ts'
 
 /** A credential that ends within this is renewed before it is used. */
-const RENEW_BEFORE_MS = 60_000
+export const RENEW_BEFORE_MS = 60_000
 const PROVIDER_TIMEOUT_SECONDS = 15
 
 export async function renewed(name: string, profile: Profile): Promise<Profile> {

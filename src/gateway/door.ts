@@ -24,7 +24,7 @@ const EXPIRY_GRACE_MS = 25_000
 const TICK_MS = 1_000
 
 export type WorkerBus = Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>
-interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its credential proved it. */ readonly identity: Identity; readonly kind: Authenticated['kind']; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
+interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its latest credential proved it. */ identity: Identity; /** Revoking one of these ends it as well. */ readonly earlier: Identity[]; readonly kind: Authenticated['kind']; readonly startedAtMs: number; endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
 
 export interface DoorParts {
   readonly number: number
@@ -109,7 +109,7 @@ export class Door implements Gate {
       record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
       await record.durable('disk')
     } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
-    const entry: Open = { session, resource, identity: proved, kind: found.kind, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
+    const entry: Open = { session, resource, identity: proved, earlier: [], kind: found.kind, startedAtMs, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
     this.#open.set(id, entry)
     return {
       session, resource, database, keyedHash: this.#p.ports.keyedHash, tokens: this.#p.tokens,
@@ -187,12 +187,30 @@ export class Door implements Gate {
       else entry.session.regrant(grant)
     }
   }
+  /** The same identity shows a fresh credential for what was opened with an earlier one: judged anew, and never beyond the resource's `session.max`. How many go on. */
+  renew(fresh: Identity, credentialHash: string): number {
+    let renewed = 0
+    for (const entry of this.#open.values()) {
+      const { identity, resource, session, startedAtMs } = entry
+      const same = identity.credentialHash === credentialHash && identity.issuer === fresh.issuer && identity.subject === fresh.subject && identity.agent === fresh.agent && identity.onBehalfOf === fresh.onBehalfOf
+      if (!same || this.#isRevoked(fresh) || fresh.expiresAtMs <= identity.expiresAtMs) continue
+      const grant = this.#policies.grant(withDeclared(fresh, this.#config.identity.people), resource)
+      if (!grant.opens) { session.end('no policy opens this resource to you any more'); continue }
+      session.note('renewed', { credentialHash: fresh.credentialHash, tokenId: fresh.tokenId, groups: fresh.groups, expiresAtMs: fresh.expiresAtMs })
+      entry.earlier.push(identity)
+      entry.identity = fresh
+      entry.endsAtMs = Math.max(entry.endsAtMs, Math.min(fresh.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : Infinity))
+      session.regrant(grant)
+      renewed++
+    }
+    return renewed
+  }
   #isRevoked(identity: Identity): boolean { return this.#revoked.some((r) => covers(r, identity)) }
   revoke(revoked: Revoked): void {
     this.#revoked.push(revoked)
-    for (const { session, identity } of this.#open.values()) if (covers(revoked, identity)) session.end('its credential was revoked')
+    for (const { session, identity, earlier } of this.#open.values()) if ([identity, ...earlier].some((one) => covers(revoked, one))) session.end('its credential was revoked')
   }
-  revokeAll(all: readonly Revoked[]): void { this.#revoked = [...all]; for (const { session, identity } of this.#open.values()) if (this.#isRevoked(identity)) session.end('its credential was revoked') }
+  revokeAll(all: readonly Revoked[]): void { this.#revoked = [...all]; for (const { session, identity, earlier } of this.#open.values()) if ([identity, ...earlier].some((one) => this.#isRevoked(one))) session.end('its credential was revoked') }
   kill(id: string | null, why: string): void { if (id !== null) this.#open.get(id)?.session.end(why) }
   interrupt(id: string): void { for (const { onCancel } of this.#open.get(id)?.key ?? []) onCancel() }
 

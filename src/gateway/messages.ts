@@ -90,6 +90,7 @@ export interface WebAsks {
   interrupt: (body: { id: string }) => boolean
   seal: (body: { name: string; secret: string }) => { keyId: string; bytes: Buffer }
   redeem: WorkerAsks['redeem']
+  renew: WorkerAnswers['renew']
   test: (body: { name: string }) => { ok: boolean; message: string }
   /** Keys of sealed segments, in the order asked; the reading itself is on record by then. */
   recordKeys: (body: readonly { readonly name: string; readonly block: Block }[]) => readonly (Uint8Array | null)[]
@@ -101,7 +102,7 @@ export interface WebAsks {
 export interface WebTells { ready: null; failedLogin: WorkerTells['failedLogin']; refused: WorkerTells['refused'] }
 export interface WebHears { reload: { text: string; stored: readonly StoredObject[]; clientSecrets: Readonly<Record<string, string | null>> }; block: LoginBlock }
 /** Supervisor → worker, with an answer. */
-export interface WorkerAnswers { test: (body: { name: string }) => { ok: boolean; message: string } }
+export interface WorkerAnswers { renew: (body: { identity: Identity; credentialHash: string }) => number; test: (body: { name: string }) => { ok: boolean; message: string } }
 
 /** Cancel keys hold the worker's number above this bit, the session's below. */
 export const WORKER_SHIFT = 22

@@ -8,10 +8,12 @@ export class Metrics {
   readonly #opened = new Map<string, number>()
   readonly #refused = new Map<string, number>()
   readonly #throttled = new Map<string, number>()
+  #emergencies = 0
   #workersEnded = 0
 
   opened(resource: string): void { this.#opened.set(resource, (this.#opened.get(resource) ?? 0) + 1) }
   refused(counts: Readonly<Record<string, number>>): void { for (const [code, count] of Object.entries(counts)) this.#refused.set(code, (this.#refused.get(code) ?? 0) + count) }
+  emergency(): void { this.#emergencies++ }
   throttled(kind: string): void { this.#throttled.set(kind, (this.#throttled.get(kind) ?? 0) + 1) }
   workerEnded(): void { this.#workersEnded++ }
 
@@ -26,6 +28,7 @@ export class Metrics {
       family('sluice_sessions_opened_total', 'counter', 'Sessions opened by resource.', by('resource', this.#opened)),
       family('sluice_logins_refused_total', 'counter', 'Logins refused by reason.', by('reason', this.#refused)),
       family('sluice_login_throttles_total', 'counter', 'Times that failed logins passed a limit, by what was limited.', by('kind', this.#throttled)),
+      family('sluice_emergency_uses_total', 'counter', 'Uses of emergency accounts.', [[{}, this.#emergencies]]),
       family('sluice_statements_total', 'counter', 'Statements decided.', [[{}, totals.statements]]),
       family('sluice_statements_denied_total', 'counter', 'Statements refused.', [[{}, totals.denied]]),
       family('sluice_rows_total', 'counter', 'Rows released to clients.', [[{}, totals.rows]]),

@@ -190,7 +190,7 @@ class Supervisor implements Gateway {
       keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
       token: ({ secret }) => this.#store.tokens.open(secret),
       loud: async ({ identity, kind }) => {
-        log.warn({ subject: identity.subject, kind }, 'AN EMERGENCY ACCOUNT WAS USED')
+        this.#emergency(identity.subject, kind)
         await this.#heads.admin({ actor: `${identity.issuer} ${identity.subject}`, action: 'emergency.session', subject: identity.subject, detail: { kind } })
       },
       credential: async ({ resource: name, class: needs }) => {
@@ -243,6 +243,7 @@ class Supervisor implements Gateway {
       void this.#heads.admin({ actor: 'sluice', action: 'login.throttled', subject: address, detail: { kind: block.kind, untilMs: block.untilMs } }).catch((error: unknown) => log.error({ error: String(error) }, 'a throttle could not be recorded'))
     }
   }
+  #emergency(subject: string, what: string): void { this.#metrics.emergency(); log.warn({ subject, what }, 'AN EMERGENCY ACCOUNT WAS USED') }
   readonly #failed = new FailedLogins()
   #giveBack(key: string, budget: Budget, lease: Lease): void {
     void this.#store.budgets.giveBack({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, lease, lease.granted).catch(() => {})
@@ -311,10 +312,11 @@ class Supervisor implements Gateway {
         interrupt: ({ id }) => { for (const { bus: b } of this.#hands) b.tell('interrupt', { id }); return this.#live.get(id) !== null },
         seal: async ({ name, secret }) => { const { seal } = await import('../store/seal.ts'); return seal(this.#keyring.keys[0]!, name, Buffer.from(secret)) },
         redeem: (request) => this.#desk.redeem(request),
+        renew: async (body) => (await Promise.all(this.#hands.filter((h) => h.ready).map((h) => h.bus.ask('renew' as never, body as never) as Promise<number>))).reduce((sum, one) => sum + one, 0),
         test: ({ name }) => this.#hands[0]!.bus.ask('test' as never, { name } as never) as Promise<{ ok: boolean; message: string }>,
         recordKeys: (wanted) => { const opener = recordOpener(join(this.config.gateway.data, 'keys')); return wanted.map(({ name, block }) => opener(name, block)) },
         reload: () => this.reload(),
-        admin: (event) => this.#heads.admin(event),
+        admin: (event) => { if (event.action.startsWith('emergency.')) this.#emergency(event.subject, String(event.detail.what ?? event.action)); return this.#heads.admin(event) },
         metrics: () => this.#metrics.text(this.#live, this.#hands.filter((h) => h.ready).length, this.#waits.size),
         health: () => this.health(),
       }, { ready: () => ready(), failedLogin: (failed) => this.#failedLogin(failed), refused: (counts) => this.#metrics.refused(counts) })

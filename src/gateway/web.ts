@@ -82,6 +82,7 @@ async function main(): Promise<void> {
       get: async (id) => { const found = (await bus.ask('sessions', null)).find((s) => s.id === id); return found === undefined ? null : liveView(found) },
       kill: async (id, by) => (await bus.ask('kill', { id, party: null, by })) > 0,
       cancel: (id) => bus.ask('interrupt', { id }),
+      renew: (identity, credentialHash) => bus.ask('renew', { identity, credentialHash }),
       killIdentity: (party, by) => bus.ask('kill', { id: null, party, by }),
     },
     records: {

@@ -34,6 +34,7 @@ async function main(): Promise<void> {
   let config: Config
   const policiesOf = (from: Config): PolicySet => compilePolicies(from.policies, { detector: requestDetector })
   const bus: WorkerBus = new Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>(process, {
+    renew: ({ identity, credentialHash }) => door?.renew(identity, credentialHash) ?? 0,
     test: async ({ name }) => {
       const resource = config.resources.find((r) => r.name === name)
       const protocol = protocols.find((p) => p.name === resource?.protocol)

@@ -54,6 +54,7 @@ const TABLE: readonly Row[] = [
   { call: 'POST /api/sessions/{id}/kill', as: 'POST /api/sessions/SESSION/kill', gets: '0-??+?+?' },
   { call: 'POST /api/sessions/{id}/cancel', as: 'POST /api/sessions/SESSION/cancel', gets: '0-??+?+?' },
   { call: 'POST /api/sessions/kill', body: { issuer: 'corp', subject: 'requester' }, gets: '0---+-+-' },
+  { call: 'POST /api/sessions/renew', body: { credential: '0'.repeat(64) }, gets: '0-++++++' },
   { call: 'GET /api/sessions/{id}/events', as: 'GET /api/sessions/SESSION/events', gets: '0-??+??+' },
   { call: 'GET /api/sessions/{id}/tail', as: 'GET /api/sessions/SESSION/tail', gets: '0-??+??+' },
   { call: 'GET /api/sessions/{id}/replay', as: 'GET /api/sessions/SESSION/replay', gets: '0------+' },
@@ -75,6 +76,7 @@ const TABLE: readonly Row[] = [
   { call: 'DELETE /api/secrets/{name}', as: 'DELETE /api/secrets/orders', gets: '0-----+-' },
   { call: 'POST /api/identity/revoke', body: { kind: 'subject', issuer: 'corp', subject: 'somebody-else' }, gets: '0-----+-' },
   { call: 'POST /api/identity/restore', body: { kind: 'subject', issuer: 'corp', subject: 'somebody-else' }, gets: '0-----+-' },
+  { call: 'POST /api/emergency', gets: '0-------' },
   { call: 'POST /api/reload', gets: '0-----+-' },
 ]
 

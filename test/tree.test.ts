@@ -11,8 +11,9 @@ const BANNED_FOLDERS = /(^|\/)(utils?|common|helpers?|services?|misc|lib)\//
 /** Folder of src/ → what it may import beside itself. `*` stands for everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [], sql: [], shell: [], detect: [], tokens: [],
+  content: ['core', 'detect'],
   wire: ['core'],
-  protocols: ['core', 'wire', 'sql', 'shell', 'detect', 'tokens'],
+  protocols: ['core', 'wire', 'sql', 'shell', 'detect', 'tokens', 'content'],
   auth: ['core'], store: ['core'], tunnel: ['core'],
   api: ['core', 'auth', 'store'],
   cli: ['api/schema.ts', 'main.ts', 'config.ts', 'core', 'store/record', 'demo'],

@@ -21,6 +21,8 @@ export class DetectStream {
   /** Whether what is held has a private key in it that goes on, and whether its last line has begun. */
   #key = false
   #ending = false
+  /** Values hidden so far. */
+  hidden = 0
   /** The rest of a value that was too long to hold is dropped, up to the next space or the end of its key. */
   #dropping: 'no' | 'run' | 'key' = 'no'
   constructor(detector: Detector, hash: KeyedHash) { this.#detector = detector; this.#hash = hash }
@@ -43,9 +45,11 @@ export class DetectStream {
     }
     const out = new Pieces()
     writeHidden(this.#detector, found, text, 0, cut, this.#hash, out)
+    this.hidden += found.count
     let held = text.subarray(cut)
     if (held.length > HELD_BYTES_MAX) {
       out.text(HIDDEN)
+      this.hidden++
       this.#dropping = held.indexOf(BEGIN_OF_KEY) >= 0 ? 'key' : 'run'
       held = this.#dropping === 'key' ? held.subarray(-END_OF_KEY.length) : held.subarray(held.length)
     }

@@ -5,7 +5,7 @@ import { bytes, count, durationMs, listenAddress, name } from '../core/scalars.t
 
 export const WORKERS_MAX = 256
 /** Ports of face.md, on this machine only, for those that listen without being told where. */
-export const DEFAULT_LISTEN = { web: '127.0.0.1:8443', postgres: '127.0.0.1:15432' } as const
+export const DEFAULT_LISTEN = { web: '127.0.0.1:8443', proxy: '127.0.0.1:8444', postgres: '127.0.0.1:15432' } as const
 export const LISTENERS = ['web', 'proxy', 'postgres', 'mysql', 'mongodb', 'redis', 'amqp', 'kafka', 'nats', 'ssh'] as const
 /** Open client connections of a worker; beyond, new ones are closed. */
 export const CONNECTIONS_MAX = 20_000

@@ -90,7 +90,7 @@ export class CompiledGrant implements Grant {
     this.detectors = detectorsOf(enforced)
     this.masks = this.#masks.length > 0 || this.detectors.length > 0 || this.filters.length > 0
     this.maskKey = maskKeyOf(this.#masks, this.detectors, this.denies, this.filters)
-    this.closed = this.allows.length === 0 ? null : closedBecause(resource, enforced)
+    this.closed = this.allows.length === 0 ? null : closedBecause(resource, enforced, this.filters)
     this.opens = this.allows.length > 0 && this.closed === null
     this.needs = needsOf(this.allows, settings.classOf)
     this.#observed = { denies: deniesOf(observed, settings.detector), reviews: reviewsOf(observed, identity.agent), masks: masksOf(observed) }
@@ -279,11 +279,13 @@ function maskKeyOf(masks: readonly FieldRule[], detectors: readonly DetectorRule
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
-function closedBecause(resource: Resource, policies: readonly PolicyRules[]): Grant['closed'] {
+function closedBecause(resource: Resource, policies: readonly PolicyRules[], filters: readonly Filter[]): Grant['closed'] {
   if (resource.refused) return { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` }
   for (const policy of policies)
     for (const tag of missingTags(policy, resource.tags ?? {})) return { rule: policy.name, message: `policy ${policy.name} is about the tag ${tag}, which resource ${resource.name} does not declare` }
-  return null
+  const [filter] = filters
+  // A protocol that can't hold a rule doesn't run without it.
+  return filter === undefined || resource.protocol === 'postgres' ? null : { rule: filter.rule, message: `row filters are not built for protocol ${resource.protocol}` }
 }
 
 const identityValues = ({ subject, issuer, groups, agent, onBehalfOf }: Identity): Filter['values'] => ({ subject, issuer, groups, agent, onBehalfOf })

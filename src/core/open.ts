@@ -80,7 +80,8 @@ export class LiveSession implements Session {
   #policy: string
   #runs = 0
   #sync = false
-  #held: Held | null = null
+  /** What waits for a person, by what was asked. */
+  readonly #held = new Map<Ask | Plan, Held>()
   #closed = false
   readonly counts = { statements: 0, denied: 0, rows: 0, bytes: 0 }
 
@@ -303,8 +304,8 @@ export class LiveSession implements Session {
       }).catch((error: unknown) => this.#failed(run, error))
     }
     const held = this.#p.ports.reviews.hold(request, (id, url) => { note('waiting', { id }); ask.waiting(url) })
-    this.#held = held
-    return held.outcome.then((outcome) => { this.#held = null; return released(outcome) }).catch((error: unknown) => this.#failed(run, error))
+    this.#held.set(ask, held)
+    return held.outcome.then((outcome) => { this.#held.delete(ask); return released(outcome) }).catch((error: unknown) => this.#failed(run, error))
   }
 
   more(plan: Plan, waiting: (url: string) => void): true | Denied | Promise<true | Denied> {
@@ -333,9 +334,9 @@ export class LiveSession implements Session {
       })
     }
     const held = this.#p.ports.reviews.hold(request, (id, url) => { note('waiting', { id }); waiting(url) })
-    this.#held = held
+    this.#held.set(run, held)
     return held.outcome.then((outcome) => {
-      this.#held = null
+      this.#held.delete(run)
       if (outcome.kind === 'approved') { note('approved', { id: outcome.id, by: outcome.by }); agreed(); bound(run); return true }
       note(outcome.kind, 'id' in outcome ? { id: outcome.id } : {})
       const why = ended(outcome)
@@ -363,7 +364,7 @@ export class LiveSession implements Session {
     this.#p.record.append('note', JSON.stringify({ what: 'cut', run: run.run, rule, rows: run.rows, bytes: run.bytes }))
     return { kind: 'deny', run: run.run, rule, message, hint, code: 'policy' }
   }
-  cancelWait(why: string): void { this.#held?.cancel(why) }
+  cancelWait(why: string, of?: Ask | Plan): void { for (const [asked, held] of [...this.#held]) if (of === undefined || asked === of) held.cancel(why) }
 
   // ---- the record
 
@@ -407,7 +408,7 @@ export class LiveSession implements Session {
   close(why: string): void {
     if (this.#closed) return
     this.#closed = true
-    this.#held?.cancel(why)
+    this.cancelWait(why)
     this.#quietly(() => { this.#p.record.append('closed', JSON.stringify({ why, ...this.counts })) })
     this.#p.record.close()
   }

@@ -24,6 +24,10 @@ const FAMILIES = ['k8s', 'http', 'mcp', 's3', 'ssh', 'sftp', 'mongodb', 'redis',
 const CLASSES = new Map<string, Class>([['sql', 'admin']])
 for (const [access, names] of Object.entries(SQL)) for (const name of names) CLASSES.set(`sql.${name}`, access as Class)
 
+CLASSES.set('http', 'admin')
+for (const method of ['GET', 'HEAD', 'OPTIONS', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']) CLASSES.set(`http.${method}`, 'read')
+for (const method of ['POST', 'PUT', 'PATCH']) CLASSES.set(`http.${method}`, 'write')
+
 /** By the longest name known that covers it; null where nothing is known of its protocol. */
 export function classOf(operation: string): Class | null {
   for (let name = operation; name !== ''; name = name.slice(0, Math.max(0, name.lastIndexOf('.')))) {

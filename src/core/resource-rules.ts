@@ -25,9 +25,11 @@ const CA_CHARS_MAX = 1024 * 1024
 /** Protocols that a declaration may name. */
 export const PROTOCOLS = ['postgres', 'mysql', 'mongodb', 'redis', 'amqp', 'kafka', 'nats', 'ssh', 'kubernetes', 'http', 'mcp', 's3'] as const
 /** Those that can be opened. The others parse, are warned of, and are refused at open. */
-export const PROTOCOLS_BUILT: readonly string[] = ['postgres']
+export const PROTOCOLS_BUILT: readonly string[] = ['postgres', 'http']
 const WITH_DATABASE: readonly string[] = ['postgres', 'mysql', 'mongodb']
 const WITH_LOGIN: readonly string[] = ['postgres', 'mysql']
+/** How an HTTP request can carry a credential. */
+const IN_REQUESTS: readonly string[] = ['bearer', 'basic', 'header', 'query']
 
 const text = z.string().min(1).max(4_000)
 /** `{ env }`, `{ file }`, `{ store }`, or `none`. */
@@ -142,6 +144,12 @@ export const resourceSchema = z
           if (key !== 'username' && key !== 'password')
             context.addIssue({ code: 'custom', path: [...path, key], message: `not for protocol ${resource.protocol}: username and password` })
       }
+    if (resource.protocol === 'http')
+      for (const [path, one] of credentialsOf(resource.credential ?? null)) {
+        const keys = Object.keys(one), other = keys.find(key => !IN_REQUESTS.includes(key))
+        if (other !== undefined) context.addIssue({ code: 'custom', path: [...path, other], message: `not for protocol http: ${IN_REQUESTS.join(', ')}` })
+        else if (keys.length > 1) context.addIssue({ code: 'custom', path, message: `one of ${IN_REQUESTS.join(', ')}` })
+      }
   })
 export type ResourceRead = z.infer<typeof resourceSchema>
 type CredentialRead = z.infer<typeof credential>
@@ -240,8 +248,9 @@ function caOf(read: ResourceRead, options: ResourceOptions, mistake: (path: Path
 
 /** One credential serves every class: it is the only one there is. */
 function credentialsByClass(read: ResourceRead, folder: string): Credentials {
-  const login = (one: CredentialRead): Credential => ({ username: one.username ?? '', password: placed(one.password ?? { kind: 'none' }, folder) })
-  if (read.credential === undefined || read.credential === null) return {}
+  const login = (one: CredentialRead): Credential => (read.protocol === 'http' ? inRequests(one, folder) : { username: one.username ?? '', password: placed(one.password ?? { kind: 'none' }, folder) })
+  // A target that asks for nothing is reached with nothing.
+  if (read.credential === undefined || read.credential === null) return read.protocol === 'http' ? { admin: { username: '', password: { kind: 'none' } } } : {}
   if (!isByClass(read.credential)) return { admin: login(read.credential) }
   const { read: reading, write, admin } = read.credential
   return {
@@ -249,6 +258,15 @@ function credentialsByClass(read: ResourceRead, folder: string): Credentials {
     ...(write === undefined ? {} : { write: login(write) }),
     ...(admin === undefined ? {} : { admin: login(admin) }),
   }
+}
+
+function inRequests(one: CredentialRead, folder: string): Credential {
+  if (one.basic !== undefined) return { username: one.basic.username, password: placed(one.basic.password, folder), as: { kind: 'basic' } }
+  for (const kind of ['header', 'query'] as const) {
+    const named = one[kind]
+    if (named !== undefined) return { username: '', password: placed(named.value, folder), as: { kind, name: named.name } }
+  }
+  return { username: '', password: placed(one.bearer ?? { kind: 'none' }, folder), as: { kind: 'bearer' } }
 }
 
 /** Relative files are relative to the folder of the declaration. */

@@ -8,7 +8,8 @@ export type SecretSource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'store'; readonly name: string }
   | { readonly kind: 'none' }
-export interface Credential { readonly username: string; readonly password: SecretSource }
+/** `as`: how a request carries it; absent where the protocol has its own login. */
+export interface Credential { readonly username: string; readonly password: SecretSource; readonly as?: { readonly kind: 'bearer' | 'basic' } | { readonly kind: 'header' | 'query'; readonly name: string } }
 /** Weakest first: a session gets the first whose class covers what its policies allow. */
 export type Credentials = { readonly [C in 'read' | 'write' | 'admin']?: Credential }
 /** `path` for a unix socket, else host and port. */

@@ -58,8 +58,8 @@ export interface Session {
   readonly signal: AbortSignal
   /** Answers at once when rules suffice; a promise when a person must. Appended to the record before it answers. */
   ask(ask: Ask): Verdict | Promise<Verdict>
-  /** Ends a wait of `ask` or `more`: the client left, or cancelled. */
-  cancelWait(why: string): void
+  /** Ends the wait of this `ask` or `more`, or all: the client left, or cancelled. */
+  cancelWait(why: string, of?: Ask | Plan): void
   /** Whether all that was asked so far is as durable as its resource demands. Called once per chunk, before the bytes go upstream. */
   durable(): true | Promise<void>
   /** A bound of the plan is reached in mid-answer. True: the bounds have been raised; a denial: end it with these words. */

@@ -9,6 +9,7 @@ import type { StoreAddress } from '../store/database.ts'
 import type { Identity } from '../core/identity.ts'
 import type { Lease, ReviewOutcome } from '../core/ports.ts'
 import type { ReviewRequest } from '../core/review.ts'
+import type { Credential } from '../core/resource.ts'
 import type { Lookup } from '../core/statement.ts'
 import type { Budget } from '../core/policy.ts'
 
@@ -44,7 +45,7 @@ export interface WorkerAsks {
   keys: (body: { issuer: string; refresh: boolean }) => KeySet
   token: (body: { secret: string }) => StoredToken
   loud: (body: { identity: Identity; kind: 'break-glass' | 'emergency' }) => void
-  credential: (body: { session: string; resource: string; class: 'read' | 'write' | 'admin' }) => { username: string; password: string | null }
+  credential: (body: { session: string; resource: string; class: 'read' | 'write' | 'admin' }) => { username: string; password: string | null; as: Credential['as'] }
   hold: (body: { wait: string; request: ReviewRequest }) => { id: string; url: string }
   redeem: (body: ReviewRequest) => { kind: 'released'; id: string; by: string } | { kind: 'filed'; id: string; url: string } | { kind: 'failed'; why: string }
   lease: (body: { key: string; budget: Budget; rows: number }) => Lease

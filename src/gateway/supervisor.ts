@@ -197,7 +197,7 @@ class Supervisor implements Gateway {
         const resource = this.config.resources.find((r) => r.name === name)
         const credential = resource === undefined ? null : credentialFor(resource, needs)
         if (credential === null) throw new Error(`no credential of resource ${name} covers ${needs}`)
-        return { username: credential.username, password: await resolveSecret(credential.password, this.#store.secrets, this.#keyring) }
+        return { username: credential.username, password: await resolveSecret(credential.password, this.#store.secrets, this.#keyring), as: credential.as }
       },
       hold: ({ wait, request }) => new Promise((opened) => {
         const held = this.#desk.hold(request, (id, url) => opened({ id, url }))

@@ -15,16 +15,19 @@ import { compilePolicies } from '../core/compile.ts'
 import type { PolicySet } from '../core/policy.ts'
 import type { ReviewOutcome, SessionPorts } from '../core/ports.ts'
 import { requestDetector, redactorFor } from './detection.ts'
-import { protocols } from '../protocols/index.ts'
+import { httpProtocols, protocols } from '../protocols/index.ts'
 import { openRecorder } from '../store/record/recorder.ts'
 import { ready as grammarReady } from '../sql/grammar.ts'
 import { Tokens } from '../tokens/tokens.ts'
 import { Bus } from './bus.ts'
 import { Door, hasher, type WorkerBus } from './door.ts'
 import { log } from './log.ts'
+import { Proxy } from './proxy.ts'
 import type { Boot, WorkerAnswers, WorkerAsks, WorkerHears, WorkerTells } from './messages.ts'
 
 const BACKLOG = 4_096
+/** Of one HTTP request. */
+const BODY_BYTES_MAX = 16 * 1024 * 1024
 
 async function main(): Promise<void> {
   let door: Door | null = null
@@ -37,7 +40,7 @@ async function main(): Promise<void> {
     renew: ({ identity, credentialHash }) => door?.renew(identity, credentialHash) ?? 0,
     test: async ({ name }) => {
       const resource = config.resources.find((r) => r.name === name)
-      const protocol = protocols.find((p) => p.name === resource?.protocol)
+      const protocol = [...protocols, ...httpProtocols].find((p) => p.name === resource?.protocol)
       if (resource === undefined || protocol === undefined) return { ok: false, message: `no resource "${name}" of a protocol that is built` }
       return protocol.test(resource, await bus.ask('credential', { session: 'test', resource: name, class: 'read' }))
     },
@@ -81,8 +84,12 @@ async function main(): Promise<void> {
     servers.push(server)
     await new Promise<void>((ready, failed) => { server.once('error', failed); server.listen({ host: listen.host, port: listen.port, backlog: BACKLOG }, ready) })
   }
+  const address = config.gateway.listen.proxy
+  const proxy = address === undefined ? null : new Proxy(door, httpProtocols, { host: address.host, port: address.port, tls: boot.tls, bodyBytesMax: BODY_BYTES_MAX, names: () => namesOf(config) })
+  await proxy?.listen(BACKLOG)
   async function drain(withinMs: number): Promise<void> {
     for (const server of servers) server.close()
+    proxy?.drain()
     await door!.drain(withinMs)
     await recorder.close()
     process.exit(0)
@@ -91,6 +98,9 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {}) // the supervisor decides when
   bus.tell('ready', { number: boot.number })
 }
+
+/** Names under which this gateway is reached. */
+const namesOf = ({ gateway }: Config): string[] => (gateway.url === null || gateway.url === undefined ? [] : [new URL(gateway.url).hostname.toLowerCase()])
 
 function serve(protocol: (typeof protocols)[number], client: Socket, door: Door): void {
   client.on('error', () => {})

@@ -3,8 +3,10 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { LiveSession } from '../core/open.ts'
-import type { Resource } from '../core/resource.ts'
+import type { Credential, Resource } from '../core/resource.ts'
 import type { Tokens } from '../tokens/tokens.ts'
+import type { Head } from '../wire/http/head.ts'
+import type { Answer } from '../wire/http/problem.ts'
 
 /** Who wants where to, before anything is proved. */
 export interface Login {
@@ -22,7 +24,7 @@ export interface Opened {
   readonly resource: Resource
   readonly database: string
   /** Unsealed for this one login, at the moment it is made; never kept. */
-  credential(): Promise<{ readonly username: string; readonly password: string | null }>
+  credential(): Promise<{ readonly username: string; readonly password: string | null; readonly as: Credential['as'] }>
   /** Registers what a CancelRequest for this session does; the key is told to the client. */
   cancelKey(secretBytes: number, onCancel: () => void): { readonly id: number; readonly secret: Buffer }
   /** Called about once a second while the session is open. */
@@ -63,4 +65,30 @@ export interface Protocol {
   moved?(moved: { readonly resource: string; readonly database: string }): void
   /** Serves one client from its first byte to its last; never throws. */
   serve(client: Socket, gate: Gate): Promise<void>
+}
+
+/** One request as the gateway's proxy read it: its head strict, its body whole, its credential proved. */
+export interface Exchange {
+  readonly head: Head
+  /** The path behind the resource's base, as sent, and its segments decoded. */
+  readonly rawPath: string
+  readonly segments: readonly string[]
+  readonly body: Buffer
+  /** Where this resource is reached here: `/http/NAME`. */
+  readonly base: string
+  /** What the client proved itself with: must not stand anywhere else in the request. */
+  readonly secret: string
+  readonly answer: Answer
+}
+/** Many requests, over many connections, of one identity on one resource. */
+export interface HttpSession {
+  /** Answers it, whatever happens; never throws. */
+  handle(exchange: Exchange): Promise<void>
+  close(): void
+}
+/** A protocol of requests with heads and bodies. */
+export interface HttpProtocol {
+  readonly name: string
+  test(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<{ readonly ok: boolean; readonly message: string }>
+  open(opened: Opened): Promise<HttpSession>
 }

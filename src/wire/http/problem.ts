@@ -1,0 +1,18 @@
+// A refusal in the words of HTTP: application/problem+json (RFC 9457), with the rule and what would be allowed.
+import type { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+
+export type Answer = ServerResponse | Http2ServerResponse
+export interface Problem { readonly status: number; readonly title: string; readonly detail: string; readonly rule?: string; readonly hint?: string; /** Of a review. */ readonly instance?: string }
+
+/** Says it if nothing was said yet; else the answer is broken off, so that nobody takes it for whole. */
+export function refuseWith(answer: Answer, problem: Problem, options: { readonly close?: boolean; readonly headers?: Readonly<Record<string, string>> } = {}): void {
+  if (answer.headersSent) { answer.destroy(); return }
+  for (const name of answer.getHeaderNames()) answer.removeHeader(name)
+  const body = JSON.stringify({ type: 'about:blank', ...problem })
+  const close: Record<string, string> = options.close === true && answer.req.httpVersionMajor === 1 ? { connection: 'close' } : {}
+  const head = { 'content-type': 'application/problem+json', 'content-length': String(Buffer.byteLength(body)), 'cache-control': 'no-store', ...options.headers, ...close }
+  const write = answer as ServerResponse
+  write.writeHead(problem.status, head)
+  write.end(answer.req.method === 'HEAD' ? '' : body)
+}

@@ -11,6 +11,7 @@ const START_MS = 60_000
 export interface TestGateway {
   readonly port: number
   readonly web: number
+  readonly proxy: number
   readonly data: string
   readonly config: string
   readonly child: ChildProcess
@@ -38,9 +39,9 @@ export const compiled = (): string => process.env.NODE_COMPILE_CACHE ?? join(tmp
 export async function startTestGateway(yaml: string, options: { gateway?: string; data?: string; env?: Record<string, string>; workers?: number } = {}): Promise<TestGateway> {
   const base = options.data ?? mkdtempSync(join(tmpdir(), 'sluice-gw-'))
   chmodSync(base, 0o755)
-  const port = await freePort(), web = await freePort()
+  const port = await freePort(), web = await freePort(), proxy = await freePort()
   const config = join(base, 'sluice.yaml')
-  writeFileSync(config, `gateway:\n  data: ./data\n  workers: ${options.workers ?? 2}\n  heads: ./heads\n  listen: { web: 127.0.0.1:${web}, postgres: 127.0.0.1:${port} }\n${options.gateway ?? ''}${yaml}`)
+  writeFileSync(config, `gateway:\n  data: ./data\n  workers: ${options.workers ?? 2}\n  heads: ./heads\n  listen: { web: 127.0.0.1:${web}, proxy: 127.0.0.1:${proxy}, postgres: 127.0.0.1:${port} }\n${options.gateway ?? ''}${yaml}`)
   const child = spawn(process.execPath, [fileURLToPath(new URL('../../src/cli/index.ts', import.meta.url)), 'gateway', '--config', config], { env: { ...process.env, NODE_COMPILE_CACHE: compiled(), ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   child.stdout!.on('data', (bytes: Buffer) => { text += bytes })
@@ -53,7 +54,7 @@ export async function startTestGateway(yaml: string, options: { gateway?: string
   }
   const end = async (signal: NodeJS.Signals) => { if (child.exitCode === null && child.signalCode === null) { child.kill(signal); await exited } if (options.data === undefined) rmSync(base, { recursive: true, force: true }) }
   return {
-    port, web, data: join(base, 'data'), config, child, log: () => text,
+    port, web, proxy, data: join(base, 'data'), config, child, log: () => text,
     async client({ database, password, user = 'someone' }) {
       const client = new pg.Client({ host: '127.0.0.1', port, database, user, password })
       client.on('error', () => {})

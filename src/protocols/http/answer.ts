@@ -15,8 +15,8 @@ import type { Answer } from '../../wire/http/problem.ts'
 /** An answer that ends within this is looked at whole. */
 const WHOLE_BYTES_MAX = 1024 * 1024
 const WHOLE_DECODED_BYTES_MAX = 8 * 1024 * 1024
-/** One that says nothing for this long is a stream: what is here goes out. */
-const QUIET_MS = 50
+/** One without a length that has not ended so long after its first bytes is a stream: what is here goes out. */
+const WHOLE_MS = 100
 /** Headers that speak of the exact bytes, and so of what was hidden. */
 const OF_THE_BYTES = new Set(['content-length', 'etag', 'content-md5', 'digest', 'content-digest', 'repr-digest', 'accept-ranges', 'content-range', 'last-modified'])
 
@@ -71,14 +71,13 @@ function collect(upstream: IncomingMessage, pieces: Buffer[]): Promise<boolean> 
       pieces.push(piece)
       bytes += piece.length
       if (bytes > WHOLE_BYTES_MAX) { settle(false); return }
-      if (quiet !== null) clearTimeout(quiet)
       // With a length it says how much is to come; without, it may be one that never ends.
-      if (upstream.headers['content-length'] === undefined) quiet = setTimeout(() => settle(false), QUIET_MS)
+      if (upstream.headers['content-length'] === undefined) quiet ??= setTimeout(() => settle(false), WHOLE_MS)
     }
     const onEnd = () => settle(true)
     const onError = (error: Error) => { if (quiet !== null) clearTimeout(quiet); failed(error) }
     const onAborted = () => onError(new ContentRefused('it ended early'))
-    if (upstream.headers['content-type']?.startsWith('text/event-stream') === true) quiet = setTimeout(() => settle(false), QUIET_MS)
+    if (upstream.headers['content-type']?.startsWith('text/event-stream') === true) quiet = setTimeout(() => settle(false), 0)
     upstream.on('data', onData).once('end', onEnd).once('error', onError).once('aborted', onAborted)
   })
 }

@@ -1,13 +1,18 @@
 // A refusal in the words of HTTP: application/problem+json (RFC 9457), with the rule and what would be allowed.
 import type { ServerResponse } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
+import { constants, type Http2ServerResponse } from 'node:http2'
 
 export type Answer = ServerResponse | Http2ServerResponse
 export interface Problem { readonly status: number; readonly title: string; readonly detail: string; readonly rule?: string; readonly hint?: string; /** Of a review. */ readonly instance?: string }
 
+/** HTTP/2 calls a stream that just ends whole: it is reset. */
+function breakOff(answer: Answer): void {
+  if ('stream' in answer && answer.stream !== null) answer.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else answer.destroy()
+}
 /** Says it if nothing was said yet; else the answer is broken off, so that nobody takes it for whole. */
 export function refuseWith(answer: Answer, problem: Problem, options: { readonly close?: boolean; readonly headers?: Readonly<Record<string, string>> } = {}): void {
-  if (answer.headersSent) { answer.destroy(); return }
+  if (answer.headersSent) { breakOff(answer); return }
   for (const name of answer.getHeaderNames()) answer.removeHeader(name)
   const body = JSON.stringify({ type: 'about:blank', ...problem })
   const close: Record<string, string> = options.close === true && answer.req.httpVersionMajor === 1 ? { connection: 'close' } : {}

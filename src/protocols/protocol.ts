@@ -76,8 +76,6 @@ export interface Exchange {
   readonly body: Buffer
   /** Where this resource is reached here: `/http/NAME`. */
   readonly base: string
-  /** What the client proved itself with: must not stand anywhere else in the request. */
-  readonly secret: string
   readonly answer: Answer
 }
 /** Many requests, over many connections, of one identity on one resource. */

@@ -3,7 +3,7 @@
 import type { Denied, Plan, Verdict } from '../../core/session.ts'
 import { RecordFailed, SluiceError, Unreachable } from '../../core/errors.ts'
 import type { Credential, Resource } from '../../core/resource.ts'
-import { compileDetectors, type Detector } from '../../detect/index.ts'
+import { compileDetectors, type Detector, Found } from '../../detect/index.ts'
 import { CODINGS } from '../../content/encoding.ts'
 import { ContentRefused, Hider } from '../../content/hider.ts'
 import type { Reading } from '../../content/kind.ts'
@@ -30,6 +30,7 @@ class Conversation implements HttpSession {
   readonly #opened: Opened
   readonly #upstream: Upstream
   readonly #credential: Sent
+  readonly #found = new Found()
   #detector: { readonly key: string; readonly detector: Detector | null } | null = null
   constructor(opened: Opened, credential: Sent) {
     this.#opened = opened
@@ -45,7 +46,7 @@ class Conversation implements HttpSession {
     let plan: Plan | null = null
     answer.once('close', () => { gone.abort() })
     try {
-      const read = await readRequest({ head: exchange.head, rawPath: exchange.rawPath, segments: exchange.segments, body: exchange.body })
+      const read = await readRequest({ head: exchange.head, rawPath: exchange.rawPath, segments: exchange.segments, body: exchange.body }, (text) => this.#holds(text))
       const verdict = await this.#ask(exchange, read, gone.signal)
       if (verdict.kind === 'deny') { refuseWith(answer, refusal(verdict)); return }
       plan = verdict.plan
@@ -77,18 +78,29 @@ class Conversation implements HttpSession {
     try { return await verdict } finally { gone.removeEventListener('abort', leave) }
   }
 
+  /** The detectors in force. */
+  #compiled(): Detector | null {
+    const { grant } = this.#opened.session
+    if (this.#detector === null || this.#detector.key !== grant.maskKey) this.#detector = { key: grant.maskKey, detector: compileDetectors(grant.detectors) }
+    return this.#detector.detector
+  }
+  #holds(text: string): boolean {
+    const detector = this.#compiled()
+    if (detector === null) return false
+    const bytes = Buffer.from(text)
+    return detector.scan(bytes, 0, bytes.length, this.#found)
+  }
   #reading({ aliases }: Read, plan: Plan): Reading | null {
     const { grant } = this.#opened.session
     if (!grant.masks && plan.rowsMax === Infinity) return null
-    if (this.#detector === null || this.#detector.key !== grant.maskKey) this.#detector = { key: grant.maskKey, detector: compileDetectors(grant.detectors) }
-    const { detector } = this.#detector
+    const detector = this.#compiled()
     const field = (grandparent: string, parent: string, name: string) => grant.column(grandparent, parent, name)?.with ?? null
     const named = new Map([...aliases].flatMap(([alias, name]) => { const mask = field('', '', name) ?? field('', '', name.toLowerCase()); return mask === null ? [] : [[alias, mask] as const] }))
     const hash = this.#opened.keyedHash
     return { hider: new Hider(field, detector, hash, named), detector, hash }
   }
 
-  #request({ head, rawPath, body, secret }: Exchange, looks: boolean): { method: string; path: string; headers: (readonly [string, string])[]; body: Buffer | null } {
+  #request({ head, rawPath, body }: Exchange, looks: boolean): { method: string; path: string; headers: (readonly [string, string])[]; body: Buffer | null } {
     const { as, username, password } = this.#credential
     const own = as?.kind === 'header' ? as.name.toLowerCase() : null
     const headers = forwardable(head.headers, (name) => name === own || (looks && RANGES.has(name)) || name === 'accept-encoding')
@@ -96,7 +108,6 @@ class Conversation implements HttpSession {
     // Of what the client takes, only what can be looked into.
     headers.push(['accept-encoding', looks ? CODINGS.filter((coding) => new RegExp(`(^|[,\\s])${coding}\\s*(;\\s*q=(0\\.0*[1-9]|1)|,|$)`).test(wanted)).join(', ') || 'identity' : wanted || 'identity'])
     let path = `${rawPath}${head.query}`
-    if ([path, ...headers.map(([, value]) => value)].some((text) => text.includes(secret))) throw new SluiceError('MALFORMED', 'the credential stands in the request a second time: it never goes to the target')
     if (password !== null) {
       switch (as?.kind ?? 'bearer') {
         case 'bearer': headers.push(['authorization', `Bearer ${password}`]); break

@@ -18,22 +18,24 @@ export const accessOf = (method: string): Access => (READS.has(method) ? 'read' 
 export interface Wanted { readonly head: Head; /** Path behind the resource's base, as sent and decoded. */ readonly rawPath: string; readonly segments: readonly string[]; readonly body: Buffer }
 export interface Read { readonly statement: Statement; /** Names given to fields by a GraphQL query, by alias. */ readonly aliases: ReadonlyMap<string, string>; /** It asks for a query that it does not show. */ readonly unseen: boolean }
 
-/** Throws ContentRefused for a body that can't be read. */
-export async function readRequest({ head, rawPath, segments, body }: Wanted): Promise<Read> {
+/** Throws ContentRefused for a body that can't be read. `found`: whether a text holds a value that the record may not. */
+export async function readRequest({ head, rawPath, segments, body }: Wanted, found: (text: string) => boolean): Promise<Read> {
   const path = `/${segments.join('/')}`
   const bare = `/${segments.map((segment) => segment.replace(/;.*$/, '')).join('/')}`
   const type = head.get('content-type')
   const decoded = body.length === 0 ? body : (await decodedWhole(body, codingsOf(head.get('content-encoding')), DECODED_BYTES_MAX)).bytes
   const text = textOf(decoded, type)
   const forms = text === null ? [decoded.toString('latin1')] : [text, ...unwrapped(text, type)]
-  const shownBody = body.length === 0 ? '' : text === null ? `\n\n[${body.length} bytes of ${(type ?? 'no type').slice(0, 80)}]` : `\n\n${text}`
+  // What stands there plainly is replaced where it stands; what stands there in another form can't be.
+  const inForms = forms.some((form, index) => (index > 0 || text === null) && found(form))
+  const shownBody = body.length === 0 ? '' : text === null || inForms ? `\n\n[${body.length} bytes of ${(type ?? 'no type').slice(0, 80)}]` : `\n\n${text}`
   const line = `${head.method} ${rawPath}${head.query}`
   const headers = head.headers.filter(([name]) => name !== 'authorization' && name !== 'cookie' && name !== 'host').map(([name, value]) => `${name}: ${value}`)
   const said = kindOf(type) === 'json' && text !== null ? graphqlOf(text) : type?.startsWith('application/graphql') === true && text !== null ? { queries: [text], unseen: false } : graphqlOfQuery(head.query)
   return {
     aliases: aliasesOf(said.queries), unseen: said.unseen,
     statement: {
-      text: [line, path, queryText(head.query), ...headers, ...forms].join('\n'), shown: `${line}${shownBody}`,
+      text: [line, path, queryText(head.query), ...headers, ...forms].join('\n'), shown: `${found(queryText(head.query)) && !found(head.query) ? `${head.method} ${rawPath}?[hidden]` : line}${shownBody}`,
       effects: [{ operation: `http.${head.method}`, access: accessOf(head.method), objects: bare === path ? [path] : [path, bare], columns: [], bounded: false }],
       masking: null, rowsMax: Infinity, guarded: false, single: false, exempt: false,
     },

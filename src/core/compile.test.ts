@@ -91,7 +91,7 @@ test('a name does not allow what is stronger than the name: a SELECT that counts
   assert.match(hint(judge(policy('allow: [sql.select]'), hidden)), /counts as admin/)
   assert.equal(kind(policy('allow: [sql.lock]'), statement(effect('sql.lock', 'admin'))), 'deny')
   assert.equal(kind(policy('allow: [admin]'), hidden), 'allow')
-  assert.equal(kind(policy('allow: [http.POST]'), statement(effect('http.POST', 'admin'))), 'allow', 'names of unknown protocols allow what they name')
+  assert.equal(kind(policy('allow: [s3.PutObject]'), statement(effect('s3.PutObject', 'admin'))), 'allow', 'names of unknown protocols allow what they name')
 })
 
 test('a class in a rule that refuses also covers what is of it by name', () => {

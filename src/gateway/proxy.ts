@@ -1,8 +1,8 @@
 // The proxy's port of a worker: HTTP/1.1 and HTTP/2 under `/PROTOCOL/RESOURCE/…`. It reads heads strictly and bodies to a limit, finds out
 // who asks, and gives each request to the session it belongs to: one per identity's credential and resource, over many connections.
 import { createHash } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createSecureServer, type Http2SecureServer, type Http2ServerRequest } from 'node:http2'
 import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'

@@ -1,5 +1,6 @@
 // All that the API needs from the rest of Sluice. It runs in a process of its own: these are answered over the bus by the
 // supervisor, or from the store. Nothing here gives out a credential.
+import type { Classified } from '../core/classified.ts'
 import type { Identity } from '../core/identity.ts'
 import type { Finding } from '../core/check.ts'
 import type { PolicyRules } from '../core/policy-rules.ts'
@@ -87,6 +88,8 @@ export interface ApiPorts {
   redeem(request: ReviewRequest): ReturnType<ReviewPort['redeem']>
   /** Dials, logs in and leaves; the text is for an admin and holds no credential. */
   testResource(name: string): Promise<{ readonly ok: boolean; readonly message: string }>
+  /** Samples the resource's columns: names, kinds and counts come back, values never. */
+  classifyResource(name: string): Promise<Classified>
   /** By the process that has the key. */
   seal(name: string, secret: string): Promise<{ readonly keyId: string; readonly bytes: Buffer }>
   reload(): Promise<void>

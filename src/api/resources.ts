@@ -5,7 +5,7 @@ import type { StoredObject } from '../store/objects.ts'
 import { act } from './act.ts'
 import { NotFound } from './errors.ts'
 import { type Api, body, json, route } from './route.ts'
-import { doneSchema, grantSchema, nameParameter, resourceInput, storedObjectSchema, testSchema } from './schema.ts'
+import { classifiedSchema, doneSchema, grantSchema, nameParameter, resourceInput, storedObjectSchema, testSchema } from './schema.ts'
 import { z } from '@hono/zod-openapi'
 
 export function resources(api: Api): void {
@@ -70,6 +70,18 @@ export function resources(api: Api): void {
       const { name } = c.req.valid('param')
       if (!ports.facts().resources.some((resource) => resource.name === name)) throw new NotFound('resource')
       return c.json(await act(ports, c.get('caller'), 'resource.test', name, {}, () => ports.testResource(name)), 200)
+    },
+  )
+
+  route(
+    api,
+    'admin',
+    json({ method: 'post', path: '/api/resources/{name}/classify', request: { params: nameParameter }, summary: 'What its columns hold, by their names and a sample of their values' }, classifiedSchema),
+    async (c) => {
+      const { name } = c.req.valid('param')
+      if (!ports.facts().resources.some((resource) => resource.name === name)) throw new NotFound('resource')
+      const { columns, unread, tables } = await act(ports, c.get('caller'), 'resource.classify', name, {}, () => ports.classifyResource(name))
+      return c.json({ columns: columns.map((column) => ({ ...column, tags: [...column.tags] })), unread: [...unread], tables }, 200)
     },
   )
 }

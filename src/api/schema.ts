@@ -64,6 +64,29 @@ export const storedObjectSchema = z
   .openapi('StoredResource')
 export const testSchema = z.object({ ok: z.boolean(), message: z.string() }).openapi('ResourceTest')
 
+export const classifiedSchema = z
+  .object({
+    columns: z.array(
+      z.object({
+        field: z.string(),
+        type: z.string(),
+        tag: z.enum(['pii', 'secret']).openapi({ description: 'what is proposed' }),
+        kind: z.string(),
+        confidence: z.number(),
+        why: z.string(),
+        sampled: z.number().int(),
+        matched: z.number().int(),
+        within: z.boolean().openapi({ description: 'values stand within other text: a detector hides them and leaves the text' }),
+        tags: z.array(z.string()).openapi({ description: 'those that it carries already' }),
+        like: z.string().nullable().openapi({ description: 'a tagged column that it looks like' }),
+      }),
+    ),
+    unread: z.array(z.object({ table: z.string(), why: z.string() })),
+    tables: z.number().int(),
+  })
+  .openapi('Classified')
+export type ClassifiedView = z.infer<typeof classifiedSchema>
+
 export const tokenInput = z.strictObject({ resource: NAME, ttlSeconds: z.number().int().min(1).max(86_400).default(900) }).openapi('TokenInput')
 export const tokenSchema = z
   .object({

@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   logout: { what: 'forget the profile\'s credential', load: () => import('./logout.ts') },
   whoami: { what: 'who you are, as Sluice sees it', load: () => import('./whoami.ts') },
   resources: { what: 'what you may reach; register and test one', load: () => import('./resources.ts') },
+  classify: { what: 'propose tags for the columns of a resource', load: () => import('./classify.ts') },
   token: { what: 'a short-lived credential for a standard client', load: () => import('./token.ts') },
   tokens: { what: 'list and revoke tokens', load: () => import('./tokens.ts') },
   connect: { what: 'a local socket or port that leads to a resource', load: () => import('./connect.ts') },

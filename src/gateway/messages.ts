@@ -6,6 +6,7 @@ import type { KeySet } from '../auth/key-set.ts'
 import type { AdminEvent } from '../store/admin_events.ts'
 import type { Block } from '../store/record/index.ts'
 import type { StoreAddress } from '../store/database.ts'
+import type { Classified } from '../core/classified.ts'
 import type { Identity } from '../core/identity.ts'
 import type { Lease, ReviewOutcome } from '../core/ports.ts'
 import type { ReviewRequest } from '../core/review.ts'
@@ -93,6 +94,7 @@ export interface WebAsks {
   redeem: WorkerAsks['redeem']
   renew: WorkerAnswers['renew']
   test: (body: { name: string }) => { ok: boolean; message: string }
+  classify: (body: { name: string }) => Classified
   /** Keys of sealed segments, in the order asked; the reading itself is on record by then. */
   recordKeys: (body: readonly { readonly name: string; readonly block: Block }[]) => readonly (Uint8Array | null)[]
   reload: (body: null) => void
@@ -103,7 +105,11 @@ export interface WebAsks {
 export interface WebTells { ready: null; failedLogin: WorkerTells['failedLogin']; refused: WorkerTells['refused'] }
 export interface WebHears { reload: { text: string; stored: readonly StoredObject[]; clientSecrets: Readonly<Record<string, string | null>> }; block: LoginBlock }
 /** Supervisor → worker, with an answer. */
-export interface WorkerAnswers { renew: (body: { identity: Identity; credentialHash: string }) => number; test: (body: { name: string }) => { ok: boolean; message: string } }
+export interface WorkerAnswers {
+  renew: (body: { identity: Identity; credentialHash: string }) => number
+  test: (body: { name: string }) => { ok: boolean; message: string }
+  classify: (body: { name: string }) => Classified
+}
 
 /** Cancel keys hold the worker's number above this bit, the session's below. */
 export const WORKER_SHIFT = 22

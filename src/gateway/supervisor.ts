@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { FailedLogins } from '../auth/throttle.ts'
 import { KeyFetcher } from '../auth/keys.ts'
 import type { FilterMistake } from '../core/check.ts'
+import type { Classified } from '../core/classified.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { type StoredObject, withStored } from './stored.ts'
 import { policiesVersion } from '../core/compile.ts'
@@ -314,6 +315,7 @@ class Supervisor implements Gateway {
         redeem: (request) => this.#desk.redeem(request),
         renew: async (body) => (await Promise.all(this.#hands.filter((h) => h.ready).map((h) => h.bus.ask('renew' as never, body as never) as Promise<number>))).reduce((sum, one) => sum + one, 0),
         test: ({ name }) => this.#hands[0]!.bus.ask('test' as never, { name } as never) as Promise<{ ok: boolean; message: string }>,
+        classify: ({ name }) => this.#hands[0]!.bus.ask('classify' as never, { name } as never) as Promise<Classified>,
         recordKeys: (wanted) => { const opener = recordOpener(join(this.config.gateway.data, 'keys')); return wanted.map(({ name, block }) => opener(name, block)) },
         reload: () => this.reload(),
         admin: (event) => { if (event.action.startsWith('emergency.')) this.#emergency(event.subject, String(event.detail.what ?? event.action)); return this.#heads.admin(event) },

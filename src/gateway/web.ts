@@ -114,6 +114,7 @@ async function main(): Promise<void> {
     checkIssuer: async (name, body) => { storedIssuer(name, body, config.folder, config.identity.issuers) },
     redeem: (request) => bus.ask('redeem', request),
     testResource: (name) => bus.ask('test', { name }),
+    classifyResource: (name) => bus.ask('classify', { name }),
     seal: (name, secret) => bus.ask('seal', { name, secret }),
     reload: () => bus.ask('reload', null),
     adminEvent: (event) => bus.ask('admin', event),

@@ -12,6 +12,7 @@ import { KeyCache } from '../auth/key-cache.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { withStored } from './stored.ts'
 import { compilePolicies } from '../core/compile.ts'
+import { Unreachable } from '../core/errors.ts'
 import type { PolicySet } from '../core/policy.ts'
 import type { ReviewOutcome, SessionPorts } from '../core/ports.ts'
 import { requestDetector, redactorFor } from './detection.ts'
@@ -43,6 +44,12 @@ async function main(): Promise<void> {
       const protocol = [...protocols, ...httpProtocols].find((p) => p.name === resource?.protocol)
       if (resource === undefined || protocol === undefined) return { ok: false, message: `no resource "${name}" of a protocol that is built` }
       return protocol.test(resource, await bus.ask('credential', { session: 'test', resource: name, class: 'read' }))
+    },
+    classify: async ({ name }) => {
+      const resource = config.resources.find((r) => r.name === name)
+      const protocol = protocols.find((p) => p.name === resource?.protocol)
+      if (resource === undefined || protocol === undefined) throw new Unreachable(`no resource "${name}" of a protocol that is built`)
+      return protocol.classify(resource, await bus.ask('credential', { session: 'classify', resource: name, class: 'read' }))
     },
   }, {
     outcome: ({ wait, outcome }) => { waits.get(wait)?.(outcome); waits.delete(wait) },

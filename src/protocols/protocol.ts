@@ -2,6 +2,7 @@
 // step of its own, so it can't forget one.
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
+import type { Classified } from '../core/classified.ts'
 import type { LiveSession } from '../core/open.ts'
 import type { Credential, Resource } from '../core/resource.ts'
 import type { Tokens } from '../tokens/tokens.ts'
@@ -59,6 +60,8 @@ export interface Protocol {
   readonly name: string
   /** Dials, logs in and leaves; the message is for an admin and holds no credential. */
   test(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<{ readonly ok: boolean; readonly message: string }>
+  /** What the columns of a resource hold, by their names and a sample of their values; no value is in it. */
+  classify(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<Classified>
   /** Limits of the gateway's configuration, once, before the first connection. */
   limit(limits: { readonly messageBytesMax: number; readonly statementBytesMax: number }): void
   /** Another worker saw the catalog of a resource change. */

@@ -116,6 +116,7 @@ export function makeGateway(store: Store, facts: Partial<ApiFacts> = {}): Gatewa
       },
       redeem: (request) => openReviewDesk({ store, instance: 0, reviewUrl: (id) => `https://sluice.example/reviews/${id}` }).redeem(request),
       testResource: async () => ({ ok: true, message: 'PostgreSQL 18' }),
+      classifyResource: async () => ({ columns: [], unread: [], tables: 0 }),
       seal: async (name, secret) => {
         const sealed = seal(key, name, Buffer.from(secret))
         return { keyId: sealed.keyId, bytes: sealed.bytes }

@@ -40,6 +40,7 @@ const TABLE: readonly Row[] = [
   { call: 'GET /api/resources/{name}', as: 'GET /api/resources/wiki', gets: '0-----+-' },
   { call: 'PUT /api/resources/{name}', as: 'PUT /api/resources/wiki', body: { body: {}, version: 1 }, gets: '0-----+-' },
   { call: 'POST /api/resources/{name}/test', as: 'POST /api/resources/wiki/test', gets: '0-----+-' },
+  { call: 'POST /api/resources/{name}/classify', as: 'POST /api/resources/wiki/classify', gets: '0-----+-' },
   { call: 'DELETE /api/resources/{name}', as: 'DELETE /api/resources/wiki', gets: '0-----+-' },
   { call: 'POST /api/tokens', body: { resource: 'orders' }, gets: '0-++++++' },
   { call: 'GET /api/tokens', gets: '0-++++++' },

@@ -1,6 +1,7 @@
 // One PostgreSQL client from its first byte to its last: greet, the gateway's one authorization flow, login at the target, then the relay.
 import type { Socket } from 'node:net'
 import { SluiceError } from '../../core/errors.ts'
+import type { Classified } from '../../core/classified.ts'
 import { describeIdentity } from '../../core/identity.ts'
 import type { Resource } from '../../core/resource.ts'
 import { readable } from '../../wire/reader.ts'
@@ -14,6 +15,7 @@ import { Guard } from './guard.ts'
 import { hidingOf } from './hiding.ts'
 import { limitStatements } from './judge.ts'
 import { cancelUpstream, connectUpstream, type Upstream } from './login.ts'
+import { classify } from './classify.ts'
 import { backendKeyData, fatalOf, message, parameterStatus, readyForQuery } from './messages.ts'
 import { detectPooler } from './pooler.ts'
 import { OwnConnection } from './query.ts'
@@ -26,7 +28,7 @@ const APPLICATION_BYTES_MAX = 63
 const OWN_APPLICATION = 'sluice catalog'
 
 export const postgres: Protocol = {
-  name: 'postgres', serve, test, limit: ({ messageBytesMax, statementBytesMax }) => { limitMessages(messageBytesMax); limitStatements(statementBytesMax) },
+  name: 'postgres', serve, test, classify: classified, limit: ({ messageBytesMax, statementBytesMax }) => { limitMessages(messageBytesMax); limitStatements(statementBytesMax) },
   moved: ({ resource }) => lookAgain(resource),
 }
 
@@ -127,6 +129,12 @@ function dial(resource: Resource, database: string, credential: { username: stri
 function attributed(opened: Opened, own: string): string {
   const text = `${describeIdentity(opened.session.identity)} ${own}`.trim().replaceAll(/[^\x20-\x7e]/g, '?')
   return text.slice(0, APPLICATION_BYTES_MAX)
+}
+
+async function classified(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<Classified> {
+  const upstream = await dial(resource, resource.database ?? resource.name, credential, new Map([['application_name', 'sluice classify'], ['client_encoding', 'UTF8']]))
+  const own = new OwnConnection(upstream.socket, upstream.early)
+  try { return await classify(resource, own) } finally { own.end() }
 }
 
 async function test(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<{ ok: boolean; message: string }> {

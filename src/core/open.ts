@@ -105,14 +105,18 @@ export class LiveSession implements Session {
     const run = ++this.#runs
     try {
       if (ask.phase === 'skipped') { this.#append(ask, run, '"verdict":"skip"'); return { kind: 'deny', run, rule: 'skipped', message: 'it follows an error', hint: '', code: 'policy' } }
-      const judgement = this.#judge(ask)
-      const denied = this.#refusal(ask, judgement)
-      if (denied !== null) return this.#deny(ask, run, denied)
-      if (ask.phase === 'prepare') return this.#allow(ask, run, judgement, [])
-      return this.#run(ask, run, judgement)
+      const verdict = this.#verdict(ask, run)
+      return verdict instanceof Promise ? verdict.catch((error: unknown) => this.#failed(run, error)) : verdict
     } catch (error) {
       return this.#failed(run, error)
     }
+  }
+  #verdict(ask: Ask, run: number): Verdict | Promise<Verdict> {
+    const judgement = this.#judge(ask)
+    const denied = this.#refusal(ask, judgement)
+    if (denied !== null) return this.#deny(ask, run, denied)
+    if (ask.phase === 'prepare') return this.#allow(ask, run, judgement, [])
+    return this.#run(ask, run, judgement)
   }
 
   #judge(ask: Ask): Judgement {
@@ -180,8 +184,10 @@ export class LiveSession implements Session {
     if (accounts.length === 0) return this.#allow(ask, run, judgement, limits)
     const leases = accounts.map((account) => this.#p.ports.budgets.lease(account, leaseRows(account, ask.statement.rowsMax, 0)))
     const settle = (granted: readonly Lease[]): Verdict => {
-      const verdict = this.#allow(ask, run, judgement, limits)
-      if (verdict.kind === 'deny') { accounts.forEach((account, i) => { this.#p.ports.budgets.giveBack(account, granted[i]!) }); return verdict }
+      const back = () => { accounts.forEach((account, i) => { this.#p.ports.budgets.giveBack(account, granted[i]!) }) }
+      let verdict: Verdict
+      try { verdict = this.#allow(ask, run, judgement, limits) } catch (error) { back(); throw error }
+      if (verdict.kind === 'deny') { back(); return verdict }
       const plan = verdict.plan as Run
       plan.accounts = [...plan.accounts, ...accounts.map((account, i) => ({ account, leased: granted[i]!.granted, leases: [granted[i]!] }))]
       bound(plan)
@@ -374,6 +380,7 @@ export class LiveSession implements Session {
     this.#sync = false
     return this.#p.record.durable(disk ? 'disk' : 'kernel')
   }
+  unrecorded(error: unknown): Denied | null { return error instanceof RecordFailed ? this.#failed(0, error) : null }
   behind(): Promise<void> | null { return this.#p.record.behind ? this.#p.record.caughtUp() : null }
   gave(run: number, bytes: Buffer, start: number, end: number): void {
     this.counts.bytes += end - start

@@ -62,6 +62,8 @@ export interface Session {
   cancelWait(why: string, of?: Ask | Plan): void
   /** Whether all that was asked so far is as durable as its resource demands. Called once per chunk, before the bytes go upstream. */
   durable(): true | Promise<void>
+  /** What a request is refused with that could not be made durable; null when the error is another. */
+  unrecorded(error: unknown): Denied | null
   /** A bound of the plan is reached in mid-answer. True: the bounds have been raised; a denial: end it with these words. */
   more(plan: Plan, waiting: (url: string) => void): true | Denied | Promise<true | Denied>
   /** Bytes that the client was given, after the mask. Copied at once. */

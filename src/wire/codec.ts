@@ -32,6 +32,11 @@ export interface Codec {
   keep(): void
   /** Writes what goes upstream under this verdict: the bytes, other bytes, or what the server must fail. */
   decided(verdict: Verdict, out: Scratch): void
+  /**
+   * What was written to `out` since it was last sent can't be recorded: in its place goes what the server must fail, and the client is told
+   * `why`. What the codec sends for itself stays.
+   */
+  withhold(out: Scratch, why: Denied): void
   /** Bytes the codec itself wants to send upstream now (a probe), when the server is idle. */
   wants(out: Scratch): void
   /**

@@ -236,7 +236,7 @@ export class Relay implements Answers {
     const durable = this.#o.session.durable()
     if (durable === true) { this.#writeUpstream(); return }
     this.#writeDue = true
-    this.#written = durable.then(this.#recorded, this.#failed)
+    this.#written = durable.then(this.#recorded, this.#unrecorded)
   }
   /** One of each per session, not per wait. */
   readonly #recorded = (): void => {
@@ -247,7 +247,18 @@ export class Relay implements Answers {
       this.#advance()
     } catch (error) { this.#fail(error) }
   }
-  readonly #failed = (error: unknown): void => { this.#fail(error) }
+  /** What is about to leave is refused instead, and the session goes on. */
+  readonly #unrecorded = (error: unknown): void => {
+    try {
+      const why = this.#o.session.unrecorded(error)
+      if (why === null) { this.#fail(error); return }
+      this.#writeDue = false
+      if (this.#ended) return
+      this.#o.codec.withhold(this.#upstream, why)
+      this.#writeUpstream()
+      this.#advance()
+    } catch (failure) { this.#fail(failure) }
+  }
 
   #writeUpstream(): void {
     const { server, client } = this.#o

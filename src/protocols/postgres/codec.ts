@@ -10,6 +10,7 @@ import type { Reader } from './reader.ts'
 import { Replies } from './replies.ts'
 import type { Telling } from './question.ts'
 import { nothing, Requests } from './requests.ts'
+import { withhold } from './withhold.ts'
 
 /** The statement under which the state of names is read. */
 const PROBE = 'sluice reads names'
@@ -43,6 +44,7 @@ export class PostgresCodec implements Codec {
   }
   keep(): void { this.#requests.keep() }
   decided(verdict: Verdict, out: Scratch): void { this.#requests.decided(verdict, out) }
+  withhold(out: Scratch, why: Denied): void { withhold(this.#c, out, why) }
   reply(input: Buffer, at: number, end: number, to: Answers): number { return this.#replies.take(input, at, end, to) }
   cut(plan: Plan, why: Denied): void { this.#replies.cut(plan, why) }
 

@@ -53,6 +53,8 @@ export class Owed {
   silent = false
   /** Set when the server was sent something it must fail, in place of what the client sent. */
   refused: Refusal | null = null
+  /** It was refused in its midst: a COPY whose data went no further. */
+  begun = false
   plan: Plan | null = null
   judged: Judged | null = null
   prepared: Prepared | null = null

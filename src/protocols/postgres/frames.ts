@@ -83,6 +83,11 @@ export function writeRun(out: Scratch, name: string, text: string): void {
 }
 export function writeSync(out: Scratch): void { finish(out, begin(out, S)) }
 export function writeFlush(out: Scratch): void { finish(out, begin(out, H)) }
+export function writeCopyFail(out: Scratch, why: string): void {
+  const mark = begin(out, COPY_FAIL)
+  out.text(why); out.u8(0)
+  finish(out, mark)
+}
 export function writeDescribe(out: Scratch, kind: 'S' | 'P', name: string): void {
   const mark = begin(out, D)
   out.text(kind); out.text(name); out.u8(0)

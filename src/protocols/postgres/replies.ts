@@ -256,7 +256,7 @@ export class Replies {
     if (c.copyIn !== null) { c.syncsDue = c.copySyncs; c.copySyncs = 0 }
     c.copyIn = null
     c.copyOut = null
-    if (owed.refused === null && owed.plan !== null && c.cut === null) answers.saw(owed.plan, { kind: 'failed', code: fields })
+    if (owed.plan !== null && c.cut === null) answers.saw(owed.plan, owed.refused === null ? { kind: 'failed', code: fields } : owed.begun ? { kind: 'ended', rule: 'record' } : { kind: 'skipped' })
     owed.failed = true
     const cutting = c.cut
     if (owed.kind !== QUERY && owed.kind !== SYNC) this.#skip(owed, answers)

@@ -99,7 +99,7 @@ test('rows are items of the outermost arrays, lines, events and records', () => 
 
 test('kinds are told by what is said and by how it begins; encodings that hide ASCII are refused', () => {
   const kinds: [string | undefined, Kind | null][] = [['application/json; charset=utf-8', 'json'], ['application/vnd.api+json', 'json'], ['application/x-ndjson', 'ndjson'], ['text/event-stream', 'events'], ['text/html', 'markup'],
-    ['image/svg+xml', 'markup'], ['image/png', 'media'], ['application/x-protobuf', 'binary'], ['application/msgpack', 'binary'], ['text/plain', 'text'], ['multipart/byteranges; boundary=x', 'ranges'], [undefined, null]]
+    ['image/svg+xml', 'markup'], ['image/png', 'media'], ['application/x-protobuf', 'binary'], ['application/msgpack', 'binary'], ['text/plain', 'text'], ['application/yaml', 'code'], ['text/javascript', 'code'], ['application/vnd.oai.openapi+yaml', 'code'], ['multipart/byteranges; boundary=x', 'ranges'], [undefined, null]]
   for (const [type, kind] of kinds) assert.equal(kindOf(type), kind, type)
   assert.equal(sniffed(Buffer.from('  {"a":1}')), 'json')
   assert.equal(sniffed(Buffer.from('ok')), 'text')

@@ -6,7 +6,8 @@ import { CsvMask, EventsMask, NdjsonMask } from './lines.ts'
 import { MarkupMask } from './markup.ts'
 import { FormMask, TextMask } from './text.ts'
 
-export type Kind = 'json' | 'ndjson' | 'events' | 'csv' | 'form' | 'markup' | 'text' | 'media' | 'binary' | 'ranges'
+/** `code`: text that names values in a way that is not read here (YAML, JavaScript). */
+export type Kind = 'json' | 'ndjson' | 'events' | 'csv' | 'form' | 'markup' | 'text' | 'code' | 'media' | 'binary' | 'ranges'
 /** Encodings in which ASCII stands as itself. */
 const PLAIN = new Set(['', 'utf-8', 'utf8', 'us-ascii', 'ascii', 'iso-8859-1', 'latin1', 'iso-8859-15', 'windows-1252'])
 const BOMS = [Buffer.from([0xff, 0xfe]), Buffer.from([0xfe, 0xff])]
@@ -22,7 +23,8 @@ export function kindOf(type: string | undefined): Kind | null {
   if (essence === 'text/csv' || essence === 'text/tab-separated-values') return 'csv'
   if (essence === 'application/x-www-form-urlencoded') return 'form'
   if (/^(application|text|image)\/([\w.-]+\+)?(xml|html)$/.test(essence) || essence === 'text/html') return 'markup'
-  if (essence.startsWith('text/') || /^application\/(x-)?(javascript|yaml|toml|graphql|sql)$/.test(essence)) return 'text'
+  if (/^(application|text)\/(x-|vnd\.)?([\w.-]+\+)?(javascript|ecmascript|yaml|toml|sql)$/.test(essence)) return 'code'
+  if (essence.startsWith('text/')) return 'text'
   if (essence === 'multipart/byteranges') return 'ranges'
   if (/^(image|audio|video|font)\//.test(essence) || essence === 'application/wasm') return 'media'
   return 'binary'
@@ -45,7 +47,7 @@ export function maskOf(kind: Kind, beginning: Buffer, { hider, detector, hash }:
     case 'csv': return new CsvMask(hider)
     case 'form': return new FormMask(hider)
     case 'markup': return new MarkupMask(hider)
-    case 'text': return new TextMask(hider, detector, hash)
+    case 'text': case 'code': return new TextMask(hider, detector, hash)
     case 'media': case 'binary': case 'ranges': throw new ContentRefused(kind === 'ranges' ? 'it is in parts that could split a value' : `what it is${beginning.length > 0 ? '' : ' (nothing)'} can't be looked into`)
   }
 }

@@ -85,13 +85,15 @@ export class Proxy {
       const base = `/${name}/${resource}`
       if (!head.rawPath.startsWith(`${base}/`) && head.rawPath !== base) throw new HeadRefused(404, 'a resource is named as it is, without escapes')
       const secret = secretOf(head)
-      const body = await this.#body(request)
       // Neither the target nor the record may get it.
-      if (holds(head, body, secret)) throw new HeadRefused(400, 'the credential stands in the request a second time')
+      if (holds(head, secret)) throw new HeadRefused(400, 'the credential stands in the request a second time')
       const held = await this.#session(protocol, resource, secret, client)
+      // Nobody's body is read before it is known whose it is.
+      const body = await this.#body(request)
+      if (body.includes(secret)) throw new HeadRefused(400, 'the credential stands in the request a second time')
       if (held.requests >= REQUESTS_MAX) throw new HeadRefused(429, `more than ${REQUESTS_MAX} requests of one session at once`)
       held.requests++
-      try { await held.session.handle({ head, rawPath: head.rawPath.slice(base.length) || '/', segments: segments.length === 0 ? [''] : segments, body, base, answer }) } finally {
+      try { await held.session.handle({ head, rawPath: head.rawPath.slice(base.length) || '/', segments: segments.length === 0 ? [''] : segments, body, base, origin: `${client.encrypted ? 'https' : 'http'}://${head.host}`, answer }) } finally {
         held.requests--
         held.usedAtMs = Date.now()
       }
@@ -163,8 +165,8 @@ export class Proxy {
 }
 
 const isDuplex = (value: unknown): value is Duplex => typeof value === 'object' && value !== null && 'end' in value && 'destroy' in value && 'remoteAddress' in value
-function holds(head: Head, body: Buffer, secret: string): boolean {
-  return [head.rawPath, head.query, ...head.segments, ...head.headers.filter(([name]) => name !== 'authorization').map(([, value]) => value)].some((text) => text.includes(secret)) || body.includes(secret)
+function holds(head: Head, secret: string): boolean {
+  return [head.rawPath, head.query, ...head.segments, ...head.headers.filter(([name]) => name !== 'authorization').map(([, value]) => value)].some((text) => text.includes(secret))
 }
 /** Of `Bearer`, or the password of `Basic`. */
 function secretOf(head: Head): string {

@@ -79,6 +79,8 @@ export interface Exchange {
   readonly body: Buffer
   /** Where this resource is reached here: `/http/NAME`. */
   readonly base: string
+  /** The gateway as the client reached it: `https://host:port`. */
+  readonly origin: string
   readonly answer: Answer
 }
 /** Many requests, over many connections, of one identity on one resource. */

@@ -247,9 +247,17 @@ policies:
     }
   })
 
+  test('absolute addresses of the target become the gateway\'s', async () => {
+    const host = `127.0.0.1:${(target.address() as AddressInfo).port}`
+    json({ next: `http://${host}/list?page=2`, other: `http://${host}1/x`, secure: `https://${host}` })
+    assert.equal((await curl('/list')).body, JSON.stringify({ next: `${at('/list?page=2')}`, other: `http://${host}1/x`, secure: at('').replace(/\/$/, '') }))
+    script = (_request, answer) => { answer.writeHead(200, { 'content-type': 'text/plain' }); const text = `see http://${host}/a and http:`; answer.write(text); setTimeout(() => { answer.end(`//${host}/b`) }, 400) }
+    assert.equal((await curl('/list')).body, `see ${at('/a')} and ${at('/b')}`)
+  })
+
   test('what can\'t be looked into is withheld, not passed', async () => {
     const bodies: readonly (readonly [string, Buffer | string, Record<string, string>?])[] = [
-      ['application/json', '{"a":1,"a":2}'], ['application/json', '{"a":'], ['application/json; charset=utf-16', 'x'], ['application/x-protobuf', '\u0001'], ['application/json', 'abc', { 'content-encoding': 'compress' }],
+      ['application/json', '{"a":1,"a":2}'], ['application/json', '{"a":'], ['application/json; charset=utf-16', 'x'], ['application/x-protobuf', '\u0001'], ['application/yaml', 'ssn: hidden by its name alone'], ['application/json', 'abc', { 'content-encoding': 'compress' }],
       ['application/json', 'abc', { 'content-encoding': 'gzip' }], ['text/plain', Buffer.from(SSN, 'utf16le')], ['application/json', zlib.gzipSync(Buffer.alloc(20 * 1024 * 1024)), { 'content-encoding': 'gzip' }], ['image/png', `\u0089PNG ${SSN}`],
     ]
     for (const [type, body, more] of bodies) {

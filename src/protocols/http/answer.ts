@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { ServerResponse } from 'node:http'
 import type { Readable, Transform } from 'node:stream'
 import { type Coding, codingsOf, decodedWhole, decoder, encodedWhole, encoder, heldToRatio } from '../../content/encoding.ts'
+import { AddressRewrite } from '../../content/addresses.ts'
 import { type BodyMask, ContentRefused, type Hider } from '../../content/hider.ts'
 import { checkCharset, type Kind, kindOf, maskOf, type Reading, sniffed } from '../../content/kind.ts'
 import { JsonMask } from '../../content/json.ts'
@@ -25,6 +26,8 @@ export interface Back {
   readonly session: LiveSession
   readonly plan: Plan
   readonly around: Around
+  /** The resource here as an absolute address. */
+  readonly here: string
   /** Null: no mask is in force and no limit counts; the body passes unread. */
   readonly reading: Reading | null
   /** Whether fields are masked by name: then what has no readable names is refused. */
@@ -94,7 +97,8 @@ async function giveWhole(raw: Buffer, upstream: IncomingMessage, status: number,
   await within(back)
   const trailers = trailersOf(upstream, reading.hider)
   // Coded bytes may carry more than what they decode to: names in a gzip's head, what follows its end.
-  const same = reading.hider.hidden === before && decoded.exact && (codings.length === 0 || reading.hider.find(raw) === null)
+  masked.bytes = isText(kindHere(upstream.headers['content-type'], decoded.bytes)) ? new AddressRewrite(back.around.targets, back.here).whole(masked.bytes) : masked.bytes
+  const same = reading.hider.hidden === before && masked.bytes === decoded.bytes && decoded.exact && (codings.length === 0 || reading.hider.find(raw) === null)
   const body = same ? raw : await encodedWhole(masked.bytes, codings)
   const kept: Pairs = same ? headers : headers.filter(([name]) => !OF_THE_BYTES.has(name))
   begin(answer, status, trailers.length > 0 ? kept : [...kept, ['content-length', String(body.length)]], trailers)
@@ -106,6 +110,7 @@ async function giveWhole(raw: Buffer, upstream: IncomingMessage, status: number,
 function maskWhole(bytes: Buffer, type: string | undefined, reading: Reading, byName: boolean): { bytes: Buffer; rows: number } {
   const before = reading.hider.hidden
   const kind = kindHere(type, bytes)
+  if (byName && kind === 'code') throw new ContentRefused('what it names can\'t be read, and fields are hidden here by name')
   if (kind === 'media' || kind === 'binary') { lookThrough(bytes, kind, reading, byName); return { bytes, rows: 0 } }
   checkCharset(type, bytes)
   // What says it is text is believed to be JSON by clients that look.
@@ -128,6 +133,7 @@ function kindHere(type: string | undefined, beginning: Buffer): Kind {
   if (said === null || /^application\/octet-stream/i.test(type ?? '')) return sniffed(beginning)
   return said
 }
+const isText = (kind: Kind) => kind !== 'media' && kind !== 'binary' && kind !== 'ranges'
 /** What has no text to hide in: passed only when nothing is found in its bytes. */
 function lookThrough(bytes: Buffer, kind: Kind, reading: Reading, byName: boolean): void {
   if (kind === 'binary' && byName) throw new ContentRefused('what it is can\'t be looked into, and fields are hidden here by name')
@@ -151,10 +157,13 @@ async function giveStream(pieces: Buffer[], upstream: IncomingMessage, status: n
     const behind = session.behind()
     if (behind !== null) await behind
   }
+  let addresses: AddressRewrite | null = null
   const take = async (piece: Buffer | null): Promise<void> => {
-    const out: Buffer[] = []
+    const given: Buffer[] = []
     const rows = mask!.rows
-    if (piece === null) mask!.end(out); else mask!.push(piece, out)
+    if (piece === null) mask!.end(given); else mask!.push(piece, given)
+    const out = addresses === null ? given : given.map((bytes) => addresses!.push(bytes))
+    if (piece === null && addresses !== null) out.push(addresses.end())
     plan.rows += mask!.rows - rows
     plan.bytes += out.reduce((sum, bytes) => sum + bytes.length, 0)
     await within(back)
@@ -168,6 +177,8 @@ async function giveStream(pieces: Buffer[], upstream: IncomingMessage, status: n
         const type = upstream.headers['content-type']
         const kind = kindHere(type, piece)
         if (kind !== 'media' && kind !== 'binary') checkCharset(type, piece)
+        if (isText(kind)) addresses = new AddressRewrite(back.around.targets, back.here)
+        if (back.byName && kind === 'code') throw new ContentRefused('what it names can\'t be read, and fields are hidden here by name')
         mask = kind === 'media' || (kind === 'binary' && !back.byName) ? new LookThrough(reading) : kind === 'text' && sniffed(piece) === 'json' ? new JsonMask(reading.hider) : maskOf(kind, piece, reading)
         begin(answer, status, headers.filter(([name]) => !OF_THE_BYTES.has(name)))
         ;(answer as ServerResponse).flushHeaders()

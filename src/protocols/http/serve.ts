@@ -1,5 +1,6 @@
 // One session on an HTTP resource: each request is read, judged, recorded and sent with the resource's own credential; its answer comes back
 // masked. Many connections of one client share it; its own connections to the target are nobody else's.
+import type { ServerResponse } from 'node:http'
 import type { Denied, Plan, Verdict } from '../../core/session.ts'
 import { RecordFailed, SluiceError, Unreachable } from '../../core/errors.ts'
 import type { Credential, Resource } from '../../core/resource.ts'
@@ -46,6 +47,7 @@ class Conversation implements HttpSession {
     let plan: Plan | null = null
     answer.once('close', () => { gone.abort() })
     try {
+      if (/^application\/grpc/i.test(exchange.head.get('content-type') ?? '')) { grpcRefused(answer); return }
       const read = await readRequest({ head: exchange.head, rawPath: exchange.rawPath, segments: exchange.segments, body: exchange.body }, (text) => this.#holds(text))
       const verdict = await this.#ask(exchange, read, gone.signal)
       if (verdict.kind === 'deny') { refuseWith(answer, refusal(verdict)); return }
@@ -56,7 +58,7 @@ class Conversation implements HttpSession {
       const reading = this.#reading(read, plan)
       if (reading !== null && read.unseen && session.grant.fields.length > 0) throw new ContentRefused('a stored query does not show which fields it names')
       const upstream = await this.#upstream.send({ ...this.#request(exchange, reading !== null), signal, answerMs: this.#opened.resource.limits.statementMs })
-      await giveBack(upstream, exchange.head.method, { answer, session, plan, around: { targets: this.#upstream.authorities, base: exchange.base }, reading, byName: session.grant.fields.length > 0, waiting: (url) => { early(exchange, url) } })
+      await giveBack(upstream, exchange.head.method, { answer, session, plan, around: { targets: this.#upstream.authorities, base: exchange.base }, here: `${exchange.origin}${exchange.base}`, reading, byName: session.grant.fields.length > 0, waiting: (url) => { early(exchange, url) } })
       if (reading !== null && reading.hider.hidden > 0) session.note('masked', { run: plan.run, values: reading.hider.hidden })
       session.saw(plan, { kind: 'executed', tag: String(upstream.statusCode) })
     } catch (error) { this.#failed(exchange, plan, error, gone.signal.aborted) }
@@ -130,6 +132,12 @@ class Conversation implements HttpSession {
   }
 }
 
+/** In gRPC's own words: 12 is UNIMPLEMENTED. */
+function grpcRefused(answer: Exchange['answer']): void {
+  const write = answer as ServerResponse
+  write.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': '12', 'grpc-message': 'gRPC is not served by this gateway yet' })
+  write.end()
+}
 function withParameter(path: string, name: string, value: string): string {
   const [before, query = ''] = path.split('?', 2)
   const kept = query.split('&').filter((pair) => pair !== '' && decoded(pair.split('=')[0]!) !== name)

@@ -176,7 +176,6 @@ const isClass = (name: string) => (CLASSES as readonly string[]).includes(name)
 function checkResource(resource: Resource, checked: Checked, add: Add): void {
   const where = checked.placeOf?.(resource) ?? resource.name
   if (resource.refused) add('warning', where, `resource ${resource.name}: ${resource.refused}: no session can be opened on it`)
-  if (resource.attribution === 'set_role') add('warning', where, `resource ${resource.name}: \`attribution: set_role\` is not built yet: the server is told no identity`)
   if (resource.ca !== null && resource.tls === 'disable') add('warning', where, `resource ${resource.name}: \`ca\` is not used without TLS`)
   const away = !resource.addresses.every(isLoopback)
   if (away && resource.tls === 'disable') add('warning', where, `resource ${resource.name}: reached without TLS although it is not on this machine`)

@@ -9,6 +9,7 @@ import type { Identity } from '../../src/core/identity.ts'
 import { LiveSession } from '../../src/core/open.ts'
 import type { ReviewOutcome, SessionPorts } from '../../src/core/ports.ts'
 import type { ReviewRequest } from '../../src/core/review.ts'
+import { attributionOf, OwnName, startingWith } from '../../src/protocols/postgres/attribution.ts'
 import { PostgresCodec } from '../../src/protocols/postgres/codec.ts'
 import { Guard } from '../../src/protocols/postgres/guard.ts'
 import { hidingOf } from '../../src/protocols/postgres/hiding.ts'
@@ -28,7 +29,7 @@ const TOKENS = new Tokens(Buffer.alloc(32, 1))
 const IDENTITY: Identity = { subject: 'agent@example.com', issuer: 'corp', groups: ['team'], agent: false, onBehalfOf: null, credentialHash: '', tokenId: null, expiresAtMs: Infinity }
 export const EVERYTHING = 'policies: [{ name: all, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin] }]\n'
 const config = (port: number, policies: string, more: string) => parseConfig(`identity: { issuers: [{ name: corp, issuer: "http://127.0.0.1:1", audience: sluice, subject: email, groups: groups }] }
-resources: [{ name: r, protocol: postgres, address: "127.0.0.1:${port}", database: d, tls: disable, attribution: none, credential: { username: gwsuper }${more} }]\n${policies}`, 'test.yaml', {})
+resources: [{ name: r, protocol: postgres, address: "127.0.0.1:${port}", database: d, tls: disable, ${more.includes('attribution:') ? '' : 'attribution: none, '}credential: { username: gwsuper }${more} }]\n${policies}`, 'test.yaml', {})
 
 export class MemoryShelf implements CatalogShelf {
   current: SharedCatalog | null = null
@@ -71,7 +72,8 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   const read = config(server.port, options.policies ?? EVERYTHING, options.resource ?? '')
   const resource = read.resources[0]!
   const grantOf = (policies: string) => compilePolicies(config(server.port, policies, options.resource ?? '').policies, { detector: requestDetector }).grant(IDENTITY, resource)
-  const upstream = await connectUpstream({ addresses: resource.addresses, tls: 'disable', ca: null, username: options.user ?? 'gwsuper', password: null, database: options.database ?? 'postgres', parameters: new Map([['client_encoding', 'UTF8'], ['application_name', 'test'], ...Object.entries(options.settings ?? {})]) })
+  const attribution = attributionOf(resource, IDENTITY)
+  const upstream = await connectUpstream({ addresses: resource.addresses, tls: 'disable', ca: null, username: options.user ?? 'gwsuper', password: null, database: options.database ?? 'postgres', parameters: startingWith(attribution, new Map([['client_encoding', 'UTF8'], ['application_name', 'test'], ...Object.entries(options.settings ?? {})])) })
   const record: TestSession['record'] = [], waiting: Waiting[] = [], failures: unknown[] = [], tap: Buffer[] = []
   const keyedHash = (bytes: string | Uint8Array) => createHash('sha256').update('key').update(bytes).digest('hex')
   const ports: SessionPorts = {
@@ -99,9 +101,11 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
       durable: () => (options.durableMs === undefined ? true : new Promise((done) => setTimeout(done, options.durableMs))),
     },
   })
-  reader = new SessionReader({ shelf: options.shelf ?? new MemoryShelf(), grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${server.port}\0${options.database ?? ''}\0${Math.random()}`, keyedHash, tokens: codecOf(TOKENS) })
+  reader = new SessionReader({ shelf: options.shelf ?? new MemoryShelf(), grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${server.port}\0${options.database ?? ''}\0${Math.random()}`, keyedHash, attribution, tokens: codecOf(TOKENS) })
   for (const [name, value] of upstream.parameters) reader.reported(name, value)
-  const guard = new Guard(hidingOf(() => session.grant, reader, keyedHash, TOKENS), new Map())
+  const own = attribution?.by === 'application_name' ? new OwnName(attribution.who, 'test') : null
+  if (own !== null) own.kept = true
+  const guard = new Guard(hidingOf(() => session.grant, reader, keyedHash, TOKENS), own)
   const [near, far] = duplexPair(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark })
   let relay: Relay | null = null
   const codec = new PostgresCodec(reader, guard, { waiting: (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it'), computed: () => {} })

@@ -14,7 +14,7 @@ const sender = (guard: Guard, pid: number) => { const message = notification(pid
 
 test('a client knows its own notifications by the number it was given with its cancel key, and takes no other\'s for them', () => {
   for (const active of [false, true]) {
-    const guard = new Guard({ active, text: (value: string) => value } as Hiding, new Map())
+    const guard = new Guard({ active, text: (value: string) => value } as Hiding, null)
     assert.equal(sender(guard, 77), 77)
     guard.process = { server: 77, told: 65_537 }
     assert.equal(sender(guard, 77), 65_537)

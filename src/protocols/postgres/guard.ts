@@ -1,8 +1,9 @@
 // The way back: what of an answer may reach the client as it is. It masks cells by their origin and by what detectors find, in every
 // format; it is asked once per column of a result. It never decides which fields are hidden: that is the grant's.
 import { Malformed } from '../../core/errors.ts'
-import { type CellMask, NULLED, UNCHANGED } from '../../core/mask.ts'
+import { type CellMask, NULLED, REPLACED, UNCHANGED } from '../../core/mask.ts'
 import type { Scratch } from '../../wire/bytes.ts'
+import type { OwnName } from './attribution.ts'
 import { frameLength, i32, stringEnd, u16, u32 } from './frames.ts'
 import type { Judged } from './reader.ts'
 
@@ -39,15 +40,16 @@ export interface Hiding {
 
 export class Guard {
   readonly #hiding: Hiding
-  /** ParameterStatus values that the client is told instead, by name: attribution gives the client's own name back. */
-  readonly #told: ReadonlyMap<string, () => string>
-  constructor(hiding: Hiding, told: ReadonlyMap<string, () => string>) { this.#hiding = hiding; this.#told = told }
+  /** Where application_name carries who acts. */
+  readonly #own: OwnName | null
+  constructor(hiding: Hiding, own: OwnName | null) { this.#hiding = hiding; this.#own = own }
 
   #last: RowShape | null = null
   get inspects(): boolean { return this.#hiding.active }
 
   shape(input: Buffer, at: number, to: number, judged: Judged | null, formats: readonly number[], known: RowShape | null): RowShape {
-    if (!this.#hiding.active && (judged === null || judged.origins.length === 0)) return UNSEEN
+    const shows = this.#own === null ? null : judged?.shows ?? null
+    if (!this.#hiding.active && shows === null && (judged === null || judged.origins.length === 0)) return UNSEEN
     // Texts of one shape share their parts; a change of catalog or policy makes new ones, and with them new masks.
     const parts = judged?.parts ?? null
     const kept = known ?? this.#last
@@ -64,11 +66,20 @@ export class Guard {
       p = end + 19
       const format = formats.length === 1 ? formats[0]! : formats[i] ?? u16(input, end + 17)
       for (const one of passed) if (one.index === i && one.relation === u32(input, end + 1) && one.number === u16(input, end + 5)) found++
-      masks.push(this.#hiding.field({ name, table: u32(input, end + 1), column: u16(input, end + 5), type: u32(input, end + 7), typmod: i32(input, end + 13), format }, judged))
+      if (shows !== null && i === (shows === 'one' ? 0 : 1)) { masks.push(this.#ownName); continue }
+      masks.push(!this.#hiding.active ? null : this.#hiding.field({ name, table: u32(input, end + 1), column: u16(input, end + 5), type: u32(input, end + 7), typmod: i32(input, end + 13), format }, judged))
     }
     // Its values were let through to be hidden here: one that is not where it must be would go out bare.
     if (found !== passed.length) throw new Malformed('the server described other columns than were asked for')
-    return this.#last = { source, formats, parts, masks, masking: masks.some((mask) => mask !== null), description: withOrigins(this.#hiding.description(source) ?? source, judged, source) }
+    return this.#last = { source, formats, parts, masks, masking: masks.some((mask) => mask !== null), description: withOrigins((this.#hiding.active ? this.#hiding.description(source) : null) ?? source, judged, source) }
+  }
+
+  /** A cell that holds application_name. What other settings hold does not begin with who acts. */
+  readonly #ownName: CellMask = (input, start, end, out) => {
+    const own = this.#own?.of(input.toString('utf8', start, end)) ?? null
+    if (own === null) return UNCHANGED
+    out.text(own)
+    return REPLACED
   }
 
   /** One DataRow, spliced: what is not masked is copied, never decoded. */
@@ -177,8 +188,7 @@ export class Guard {
   }
   /** What the client is told of a parameter; null: nothing. */
   parameter(name: string, value: string): string | null {
-    const told = this.#told.get(name)
-    if (told !== undefined) return told()
+    if (name === 'application_name' && this.#own !== null) return this.#own.told(value)
     return this.#hiding.active ? this.#hiding.text(value) : value
   }
 }

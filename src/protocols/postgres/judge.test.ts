@@ -14,7 +14,7 @@ const catalog: Catalog = {
   serverVersion: 180000, generation: 1, relations: new Map([[16384, people]]), byName: new Map([['public.people', people]]), routines: new Map(), routineById: new Map(), operators: new Map(), types: new Map(), schemas: new Set(['public']),
 }
 const masked: Grant['column'] = (_schema, _table, name) => (name === 'ssn' ? { with: 'redact', rule: 'm', lookups: null } : null)
-const view: View = { catalog, context: { searchPath: ['pg_catalog', 'public'], temporary: new Map() }, grant: { fields: [] as Grant['fields'] } as Grant, column: masked, functions: [], refusal: null, prepared: () => null, keyedHash: () => '0'.repeat(64), tokens: { has: () => false, alike: () => false, back: () => null } }
+const view: View = { catalog, context: { searchPath: ['pg_catalog', 'public'], temporary: new Map() }, grant: { fields: [] as Grant['fields'] } as Grant, column: masked, functions: [], refusal: null, prepared: () => null, attribution: null, keyedHash: () => '0'.repeat(64), tokens: { has: () => false, alike: () => false, back: () => null } }
 const read = (text: string): Judged => judge(text, view) as Judged
 before(() => ready())
 

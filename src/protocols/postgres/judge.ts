@@ -16,6 +16,7 @@ import { literal } from '../../sql/reader.ts'
 import type { StatementReading } from '../../sql/reading.ts'
 import type { Edit } from '../../sql/splice.ts'
 import { as, kindOf, stringOf, stringsOf } from '../../sql/walk.ts'
+import { type Attribution, type Kept, keptIn, shownName, spliced } from './attribution.ts'
 import { COPY_DEFAULTS, type CopyOptions } from './copy.ts'
 import type { Judged, Part } from './reader.ts'
 
@@ -30,6 +31,7 @@ export interface View {
   /** What a name of a prepared statement stands for, judged under this view; `changed` when another text than the one prepared would be sent now. */
   prepared(name: string): Judged | 'changed' | null
   keyedHash(text: string): string
+  readonly attribution: Attribution | null
   readonly tokens: TokenCodec
 }
 /** What is kept for EXECUTE of it, by its parts: texts of one shape share them. */
@@ -66,7 +68,7 @@ function unread(text: string, reason: string, syntax: Judged['syntax']): Judged 
   return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false } }
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
-  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], passed: [], turned: [], computed: [],
+  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], passed: [], turned: [], computed: [], shows: null,
   position: (at) => at, refusedParameters: null,
 }
 
@@ -90,7 +92,8 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const masked = maskAtRead({ text, tree, catalog, context, masked: view.column, unknownCall: unknownCall(readings), followed: readings.flatMap((reading) => [...reading.followed]), tokens: view.tokens })
   const setting = readings.length > 0 && readings.every((r) => SETTING.has(r.kind ?? ''))
   const effects: readonly Effect[] = readings.length === 0 ? NOTHING_ASKED : readings.flatMap((r) => r.effects)
-  const sent = masked.kind === 'rewritten' ? masked.text : text
+  const kept = keptIn(tree, readings, view.attribution)
+  const { text: sent, edits } = whole(text, masked, kept)
   const rows = rowsOf(readings)
   const first = readings[0]
   const plain = masked.kind !== 'refused' && !sensitive(masked, readings) && runs.every((one) => !one.statement.guarded)
@@ -99,7 +102,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const strictErrors = masked.kind !== 'refused' && ranOnValues(masked, readings) || runs.some((one) => one.strictErrors)
   const refusedParameters: Judged['refusedParameters'] = masked.kind === 'refused' || masked.stored.length === 0 ? null : (values) => storedMask(masked.stored, values)
   const statement: Statement = {
-    text, effects, masking: estimates(masked, readings, view.grant.fields) ?? maskingOf(masked, view, setting, plain) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
+    text, effects, masking: estimates(masked, readings, view.grant.fields) ?? maskingOf(masked, view, setting, plain, sent, kept) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
     shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
@@ -108,17 +111,17 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   if (readings.length === 1 && EXECUTABLE.has(first!.kind ?? '')) readingOf.set(parts, first!)
   return {
     text, statement, sent, syntax: null, parts, setting,
-    edits: shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
+    edits: edits.length === masksIn(masked) && shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
     passed: masked.kind === 'refused' ? [] : masked.passed, turned: masked.kind === 'refused' ? [] : masked.turned,
     computed: masked.kind === 'rewritten' ? [...new Set(masked.hidden.filter((h) => h.computed).map((h) => `${h.schema}.${h.table}.${h.column}`))] : [],
-    lasting: used.length === 0 && readings.every((r) => r.prepared === null && r.cursor === null),
+    lasting: used.length === 0 && edits.length === masksIn(masked) && kept.kind !== 'refused' && readings.every((r) => r.prepared === null && r.cursor === null),
     changesCatalog: readings.some((r) => r.changesCatalog || !made(r)), moves: readings.some(moves), endsTransaction: readings.some((r) => r.transaction !== null && UNDOES.has(r.transaction.control)),
     settles: readings.some((r) => r.kind === 'ConstraintsSetStmt' || r.transaction?.control === 'commit' || r.transaction?.control === 'prepare'),
     copyIn: readings.some((r) => r.copy === 'in'), strictErrors,
     fetches: readings.length === 1 && (first?.cursor?.action === 'fetch' || first?.cursor?.action === 'move') ? first.cursor.name : null,
     copyOut: readings.length === 1 ? copyOf(first, catalog) : readings.some((r) => r.copy === 'out') ? { options: COPY_DEFAULTS, types: null } : null,
     rowsParameter: typeof rows === 'number' ? 0 : rows.parameter,
-    position: masked.kind === 'rewritten' ? mapper(text, masked.edits) : (at) => at,
+    position: edits.length > 0 ? mapper(text, edits) : (at) => at, shows: shownName(readings),
     refusedParameters,
   }
 }
@@ -161,16 +164,25 @@ function isFlat(query: Node | undefined): boolean {
   return [select.groupClause, select.distinctClause, select.windowClause].every((clause) => clause === undefined) && select.havingClause === undefined && select.withClause === undefined
 }
 
-function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: boolean): Masking | null {
+function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: boolean, sent: string, kept: Kept): Masking | null {
   // While the state of the session makes texts ambiguous, only what mends it passes.
   if (view.refusal !== null && !setting) return { kind: 'refused', ...view.refusal }
+  if (kept.kind === 'refused') return { kind: 'refused', rule: 'attribution', message: kept.message, hint: kept.hint }
   if (masked.kind === 'refused') return { kind: 'refused', rule: masked.rule, message: masked.message, hint: masked.hint }
-  if (masked.kind === 'unchanged') return null
+  if (masked.kind === 'unchanged') return kept.edits.length === 0 ? null : { kind: 'rewritten', text: sent, shown: plain ? sent : hideLiterals(sent, view.keyedHash, null), rules: ['attribution'], hidden: [], lookups: [] }
   return {
     // Where a literal had to be hidden in what was asked, it stands in what is sent too, somewhere else.
-    kind: 'rewritten', text: masked.text, shown: plain ? masked.text : hideLiterals(masked.text, view.keyedHash, null), rules: [...new Set([...masked.hidden.map((h) => h.rule), ...masked.filters])], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
+    kind: 'rewritten', text: sent, shown: plain ? sent : hideLiterals(sent, view.keyedHash, null), rules: [...new Set([...masked.hidden.map((h) => h.rule), ...masked.filters])], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
     lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })),
   }
+}
+
+const masksIn = (masked: MaskResult): number => (masked.kind === 'rewritten' ? masked.edits.length : 0)
+/** The text sent: with masks in it, and with who acts. */
+function whole(text: string, masked: MaskResult, kept: Kept): { readonly text: string; readonly edits: readonly Edit[] } {
+  const own = kept.kind === 'edits' ? kept.edits : []
+  if (masked.kind !== 'rewritten') return own.length === 0 ? { text, edits: own } : spliced(text, own)
+  return own.length === 0 ? { text: masked.text, edits: masked.edits } : spliced(text, [...masked.edits, ...own])
 }
 
 /** EXECUTE looks up, and stores, as the statement it names does. */

@@ -42,6 +42,8 @@ export interface Judged {
   readonly copyOut: { readonly options: CopyOptions; readonly types: readonly number[] | null } | null
   /** Its errors may carry values of masked columns. */
   readonly strictErrors: boolean
+  /** It answers application_name, alone or among all settings: the client is told its own. */
+  readonly shows: 'one' | 'all' | null
   /** Cursor whose plan it continues, or null. */
   readonly fetches: string | null
   /** Parameter whose value bounds the rows (`LIMIT $1`), from 1; 0 = none. */

@@ -2,11 +2,11 @@
 import type { Socket } from 'node:net'
 import { SluiceError } from '../../core/errors.ts'
 import type { Classified } from '../../core/classified.ts'
-import { describeIdentity } from '../../core/identity.ts'
 import type { Resource } from '../../core/resource.ts'
 import { readable } from '../../wire/reader.ts'
 import { Relay } from '../../wire/relay.ts'
 import type { Gate, Opened, Protocol } from '../protocol.ts'
+import { attributionOf, OwnName, startingWith } from './attribution.ts'
 import { lookAgain, Shelf, shelfOf } from './catalogs.ts'
 import { PostgresCodec } from './codec.ts'
 import { greet, type Greeting } from './greet.ts'
@@ -24,7 +24,6 @@ import { codecOf } from './token-cells.ts'
 
 /** Bytes of the secret in the cancel keys we hand out: 4 in protocol 3.0, and in 3.2 as the server does. */
 const CANCEL_SECRET_BYTES = { 0: 4, 2: 32 } as const
-const APPLICATION_BYTES_MAX = 63
 const OWN_APPLICATION = 'sluice catalog'
 
 export const postgres: Protocol = {
@@ -70,8 +69,8 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
   const { socket } = greeting
   const { session, resource, database } = opened
   const application = greeting.settings.get('application_name') ?? ''
-  const settings = new Map(greeting.settings)
-  if (resource.attribution === 'application_name') settings.set('application_name', attributed(opened, application))
+  const attribution = attributionOf(resource, session.identity)
+  const settings = startingWith(attribution, greeting.settings)
   const shelf = shelfOf([resource.name, database, session.grant.needs].join('\0'), () => new Shelf(async () => {
     const connect = async () => dial(resource, database, await opened.credential(), new Map([['application_name', OWN_APPLICATION], ['client_encoding', 'UTF8']]))
     const first = await connect()
@@ -84,9 +83,9 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     await shelf.checked()
     const upstream = await dial(resource, database, await opened.credential(), settings)
     if (socket.destroyed) { upstream.socket.destroy(); return 'the client left' }
-    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash, tokens: codecOf(opened.tokens) })
-    const names = new Map(resource.attribution === 'application_name' ? [['application_name', () => application]] : [])
-    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash, opened.tokens), names)
+    const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash, attribution, tokens: codecOf(opened.tokens) })
+    const own = attribution?.by === 'application_name' ? new OwnName(attribution.who, application) : null
+    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash, opened.tokens), own)
     let relay: Relay | null = null
     const told = new Set<string>()
     const codec = new PostgresCodec(reader, guard, {
@@ -105,6 +104,7 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     const key = opened.cancelKey(CANCEL_SECRET_BYTES[greeting.protocolMinor], () => relay.cancelled())
     guard.process = { server: upstream.backendKey.pid >>> 0, told: key.id }
     welcome(socket, upstream, reader, guard, { pid: key.id, secret: key.secret })
+    if (own !== null) own.kept = true
     opened.onTick((nowMs) => relay.tick(nowMs))
     return await relay.run()
   } finally { unused() }
@@ -123,12 +123,6 @@ function welcome(socket: Socket, upstream: Upstream, reader: SessionReader, guar
 
 function dial(resource: Resource, database: string, credential: { username: string; password: string | null }, settings: ReadonlyMap<string, string>): Promise<Upstream> {
   return connectUpstream({ addresses: resource.addresses, tls: resource.tls, ca: resource.ca, username: credential.username, password: credential.password, database, parameters: settings })
-}
-
-/** Who acts, and the client's own name, as far as the server keeps it. */
-function attributed(opened: Opened, own: string): string {
-  const text = `${describeIdentity(opened.session.identity)} ${own}`.trim().replaceAll(/[^\x20-\x7e]/g, '?')
-  return text.slice(0, APPLICATION_BYTES_MAX)
 }
 
 async function classified(resource: Resource, credential: { readonly username: string; readonly password: string | null }): Promise<Classified> {

@@ -8,6 +8,8 @@ import type { MaskOf } from '../../sql/mask-index.ts'
 import type { TokenCodec } from '../../sql/mask-work.ts'
 import { contextFrom, probeSql, type SessionState } from '../../sql/session.ts'
 import { shapeOf } from '../../sql/shape.ts'
+import { NotAllowed } from '../../core/errors.ts'
+import type { Attribution } from './attribution.ts'
 import { digestOf } from './catalogs.ts'
 import { judge } from './judge.ts'
 import type { Judged, Reader, Within } from './reader.ts'
@@ -78,6 +80,7 @@ export class SessionReader implements Reader {
   readonly #resource: string
   readonly #keyedHash: (text: string) => string
   readonly #tokens: TokenCodec
+  readonly #attribution: Attribution | null
   #catalog: Catalog | null = null
   #seen: Catalog | null = null
   #grantSeen: Grant
@@ -91,7 +94,8 @@ export class SessionReader implements Reader {
   #strings = true
   #encoding = 'UTF8'
 
-  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; views: readonly string[]; resource: string; keyedHash: (text: string) => string; tokens: TokenCodec }) {
+  constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; views: readonly string[]; resource: string; attribution?: Attribution | null; keyedHash: (text: string) => string; tokens: TokenCodec }) {
+    this.#attribution = parts.attribution ?? null
     this.#tokens = parts.tokens
     this.#keyedHash = parts.keyedHash
     this.#shelf = parts.shelf
@@ -123,6 +127,7 @@ export class SessionReader implements Reader {
   learned(results: readonly (readonly (readonly (string | null)[])[])[], inTransaction: boolean): void {
     const [database, version] = results[0]![0]!
     this.state = contextFrom(results[1]![0]! as Row)
+    if (this.#attribution?.by === 'set_role' && this.state.role !== this.#attribution.who) throw new NotAllowed('the role tells the server who acts, and something that ran in this session changed it')
     this.#strings = this.state.standardConformingStrings
     this.#encoding = this.state.clientEncoding
     if (this.#loading) {
@@ -214,7 +219,7 @@ export class SessionReader implements Reader {
     if (shape !== null && template !== undefined) return fill(template, text, bytes, start, end, shape)
     const judged = judge(text, {
       catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen, this.#listed), grant: this.#grantSeen, functions: this.#listed.functions, refusal: this.refusal,
-      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash, tokens: this.#tokens,
+      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash, attribution: this.#attribution, tokens: this.#tokens,
     })
     if (judged instanceof Promise) return judged
     if (refusal !== null || !judged.lasting) return judged

@@ -261,6 +261,18 @@ for (const version of SUITE_VERSIONS) {
       assert.deepEqual((await wide.run('SELECT label FROM far.teams WHERE id = 2')).rows, [['team 2']])
       await wide.close()
     })
+    test('tells columns that decide about rows from those that are shown', () => {
+      const compared = (text: string) => {
+        const tree = parseShort(text)
+        assert.ok(tree?.kind === 'tree', text)
+        return effectsOf(tree, one.catalog, one.context).flatMap((reading) => reading.effects.flatMap((effect) => effect.compared ?? [])).toSorted()
+      }
+      assert.deepEqual(compared('SELECT name, ssn FROM people'), [])
+      assert.deepEqual(compared('SELECT name FROM people p WHERE p.ssn = $1 ORDER BY pay'), ['public.people.pay', 'public.people.ssn'])
+      assert.deepEqual(compared('SELECT team, count(*) FROM people JOIN teams ON teams.id = team GROUP BY team HAVING max(born) > now()'), ['public.people.born', 'public.people.team', 'public.teams.id'])
+      assert.deepEqual(compared(`UPDATE people SET name = 'x' WHERE card = '1'`), ['public.people.card'])
+      assert.deepEqual(compared('SELECT id FROM (SELECT id FROM people WHERE pay > 1) x'), ['public.people.pay'])
+    })
     test('says what is in the way and what would do', async () => {
       const refused = await one.mask('SELECT id FROM filtered')
       assert.ok(refused.kind === 'refused')

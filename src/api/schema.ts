@@ -177,6 +177,7 @@ export const sessionSchema = z
     rows: z.number(),
     bytes: z.number(),
     masked: z.number(),
+    columns: z.array(z.string()).readonly().optional().openapi({ description: 'schema.table.column of what its statements named; of one session, not in lists' }),
     open: z.boolean(),
   })
   .openapi('Session')
@@ -186,6 +187,7 @@ export type LiveSession = Omit<SessionView, 'open' | 'endedAtMs' | 'endedWhy'>
 export const sessionQuery = z.object({
   resource: NAME.optional(),
   subject: z.string().max(512).optional(),
+  column: z.string().max(512).optional().openapi({ description: 'schema.table.column: sessions whose statements named it' }),
   open: z.enum(['true', 'false']).optional(),
   since: z
     .string()

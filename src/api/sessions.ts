@@ -44,10 +44,11 @@ export function sessions(api: Api): void {
         ...(caller.auditor ? {} : { party: caller.party }),
         ...(query.resource === undefined ? {} : { resource: query.resource }),
         ...(query.subject === undefined ? {} : { subject: query.subject }),
+        ...(query.column === undefined ? {} : { column: query.column }),
         ...(query.since === undefined ? {} : { sinceMs: Number(query.since) }),
         ...(query.before === undefined ? {} : { beforeMs: Number(query.before) }),
       }
-      const live = (await ports.sessions.list()).filter((session) => mayRead(caller)(open(session)) && matches(session, filter)).map(open)
+      const live = (await ports.sessions.list()).filter((session) => mayRead(caller)(open(session)) && matches(session, filter)).map(({ columns: _, ...session }) => open(session))
       const known = new Set(live.map(({ session }) => session))
       const ended =
         query.open === 'true'
@@ -242,6 +243,7 @@ function matches(session: LiveSession, filter: SessionFilter): boolean {
   return (
     (filter.resource === undefined || session.resource === filter.resource) &&
     (filter.subject === undefined || session.subject === filter.subject) &&
+    (filter.column === undefined || session.columns?.some((column) => column === filter.column || column === '*') === true) &&
     (filter.sinceMs === undefined || session.startedAtMs >= filter.sinceMs) &&
     (filter.beforeMs === undefined || session.startedAtMs < filter.beforeMs)
   )

@@ -12,8 +12,8 @@ import { inert, line, show, table, time } from './output.ts'
 const INDENT = ' '.repeat(21)
 
 export const command: Command = {
-  usage: 'sessions [list] [--open] [--resource NAME] [--subject WHO] [--since 24h] [--json]\nsessions show|replay|tail|cancel|kill ID\nsessions kill --identity WHO [--issuer NAME]\nsessions export ID [--output FILE]',
-  options: { open: { type: 'boolean' }, resource: { type: 'string' }, subject: { type: 'string' }, since: { type: 'string' }, identity: { type: 'string' }, issuer: { type: 'string' }, output: { type: 'string', short: 'o' } },
+  usage: 'sessions [list] [--open] [--resource NAME] [--subject WHO] [--column SCHEMA.TABLE.COLUMN] [--since 24h] [--json]\nsessions show|replay|tail|cancel|kill ID\nsessions kill --identity WHO [--issuer NAME]\nsessions export ID [--output FILE]',
+  options: { open: { type: 'boolean' }, resource: { type: 'string' }, subject: { type: 'string' }, column: { type: 'string' }, since: { type: 'string' }, identity: { type: 'string' }, issuer: { type: 'string' }, output: { type: 'string', short: 'o' } },
   async run(given) {
     const [verb = 'list', id, ...more] = given.words
     const byIdentity = verb === 'kill' && given.text('identity') !== undefined
@@ -37,7 +37,7 @@ async function list(client: Client, given: Given): Promise<void> {
   const since = given.text('since')
   const query = new URLSearchParams({
     ...(given.flag('open') ? { open: 'true' } : {}), ...(since === undefined ? {} : { since: String(Date.now() - durationMs(since, 0)) }),
-    ...Object.fromEntries(['resource', 'subject'].flatMap((name) => { const value = given.text(name); return value === undefined ? [] : [[name, value]] })),
+    ...Object.fromEntries(['resource', 'subject', 'column'].flatMap((name) => { const value = given.text(name); return value === undefined ? [] : [[name, value]] })),
   })
   show(given, await client.get<SessionView[]>(`/api/sessions?${query}`), (sessions) => table(['ID', 'RESOURCE', 'WHO', 'FROM', 'STARTED', 'ENDED', 'ASKED', 'REFUSED', 'ROWS'],
     sessions.map((session) => [session.session, session.resource, whoOf(session), session.client, time(session.startedAtMs), session.open ? 'open' : time(session.endedAtMs), String(session.statements), String(session.denied), String(session.rows)]), 'no sessions'))

@@ -5,7 +5,7 @@ import { RecordFailed } from './errors.ts'
 import type { Identity } from './identity.ts'
 import type { Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
 import type { BudgetAccount, Held, Lease, ReviewOutcome, SessionPorts } from './ports.ts'
-import type { SessionRecord } from './record.ts'
+import { namedColumns, type SessionRecord } from './record.ts'
 import type { Resource } from './resource.ts'
 import type { ReviewRequest } from './review.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
@@ -60,6 +60,8 @@ const NO_TEXTS: readonly string[] = []
 interface Known {
   readonly json: string
   readonly writes: boolean
+  /** Its columns are among the session's. */
+  named: boolean
   /** The judgement under the grant of this number, when it holds for all of them, and what the record says of it. */
   judgement: Judgement | null
   under: number
@@ -84,6 +86,8 @@ export class LiveSession implements Session {
   readonly #held = new Map<Ask | Plan, Held>()
   #closed = false
   readonly counts = { statements: 0, denied: 0, rows: 0, bytes: 0 }
+  /** `schema.table.column` of what was allowed to be named. */
+  readonly columns = new Set<string>()
 
   constructor(parts: SessionParts) {
     this.#p = parts
@@ -135,7 +139,7 @@ export class LiveSession implements Session {
     if (effects === this.#lastEffects) return this.#last!
     let known = this.#effects.get(effects)
     if (known === undefined) {
-      known = { json: JSON.stringify(effects), writes: effects.some((e) => e.access === 'write' || e.access === 'admin'), judgement: null, under: 0, allowed: '' }
+      known = { json: JSON.stringify(effects), writes: effects.some((e) => e.access === 'write' || e.access === 'admin'), named: false, judgement: null, under: 0, allowed: '' }
       this.#effects.set(effects, known)
     }
     this.#lastEffects = effects
@@ -220,6 +224,7 @@ export class LiveSession implements Session {
       this.#append(ask, run, `"verdict":"${changed ? 'modify' : 'allow'}","rule":${JSON.stringify(judgement.rule)}${via}${sent}`)
     }
     if (known.writes) this.#sync = true
+    if (!known.named) { known.named = true; for (const effect of statement.effects) namedColumns(this.columns, effect.columns) }
     const plan = (ask.within as Run | null) ?? this.#plan(ask, run, limits)
     if (changed) return { kind: 'modify', run, plan, text: masking.text, rule: masking.rules[0] ?? judgement.rule }
     return { kind: 'allow', run, plan }

@@ -5,6 +5,17 @@ export type EventKind = (typeof EVENT_KINDS)[number]
 export const OUTCOMES = ['executed', 'failed', 'ended', 'skipped', 'unknown'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
+/** Columns kept per session for the index; `*` stands for those beyond, so that a search never misses one. The record has all. */
+export const SESSION_COLUMNS_MAX = 1_000
+/** Adds to a session's columns; gives them all. */
+export function namedColumns(known: Set<string>, named: Iterable<string>): string[] {
+  for (const column of named) {
+    if (known.size >= SESSION_COLUMNS_MAX) { known.add('*'); break }
+    known.add(column)
+  }
+  return [...known]
+}
+
 /** How strongly what was appended so far must be kept: in the kernel's hands, or on disk. */
 export type Durability = 'kernel' | 'disk'
 

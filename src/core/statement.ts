@@ -10,6 +10,8 @@ export interface Effect {
   readonly objects: readonly string[] | 'unknown'
   /** `schema.table.column` named or reached through `*`; [] = none or not known to matter. */
   readonly columns: readonly string[]
+  /** Those of them that decide about rows: in WHERE, ON, USING, HAVING, GROUP BY, ORDER BY and the like. Absent: none. */
+  readonly compared?: readonly string[]
   /** Provably restricted to given keys; false when in doubt. */
   readonly bounded: boolean
   readonly language?: string

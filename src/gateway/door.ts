@@ -17,14 +17,26 @@ import type { Bus } from './bus.ts'
 import { credentialFor } from './credentials.ts'
 import type { Tokens } from '../tokens/tokens.ts'
 import { log } from './log.ts'
-import { type Revoked, WORKER_SHIFT, type WorkerAnswers, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
+import { type Revoked, type SessionCounts, WORKER_SHIFT, type WorkerAnswers, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
 
 /** A session may outlive its credential by this at most (a resource may allow longer). */
 const EXPIRY_GRACE_MS = 25_000
 const TICK_MS = 1_000
 
 export type WorkerBus = Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>
+<<<<<<< HEAD
 interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its latest credential proved it. */ identity: Identity; /** Revoking one of these ends it as well. */ readonly earlier: Identity[]; readonly kind: Authenticated['kind']; readonly startedAtMs: number; endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
+=======
+interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its credential proved it. */ readonly identity: Identity; readonly kind: Authenticated['kind']; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[]; /** Columns that the supervisor knows of. */ told: number }
+
+/** Columns only when there are more than were told. */
+function countsOf(entry: Open): SessionCounts {
+  const { session } = entry
+  if (session.columns.size === entry.told) return { ...session.counts }
+  entry.told = session.columns.size
+  return { ...session.counts, columns: [...session.columns] }
+}
+>>>>>>> 7d34ecd (record: events say which columns were compared by, and sessions are found by the columns that their statements named)
 
 export interface DoorParts {
   readonly number: number
@@ -109,7 +121,11 @@ export class Door implements Gate {
       record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
       await record.durable('disk')
     } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
+<<<<<<< HEAD
     const entry: Open = { session, resource, identity: proved, earlier: [], kind: found.kind, startedAtMs, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
+=======
+    const entry: Open = { session, resource, identity: proved, kind: found.kind, key: [], ticks: [], told: 0, endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
+>>>>>>> 7d34ecd (record: events say which columns were compared by, and sessions are found by the columns that their statements named)
     this.#open.set(id, entry)
     return {
       session, resource, database, keyedHash: this.#p.ports.keyedHash, tokens: this.#p.tokens,
@@ -130,7 +146,7 @@ export class Door implements Gate {
     this.#open.delete(session.id)
     for (const { id } of entry.key) this.#keys.delete(id)
     session.close(why)
-    this.#p.bus.tell('closed', { id: session.id, why, counts: { ...session.counts } })
+    this.#p.bus.tell('closed', { id: session.id, why, counts: { ...session.counts, columns: [...session.columns] } })
   }
 
   refused(what: string, facts: Readonly<Record<string, unknown>>): void {
@@ -172,7 +188,7 @@ export class Door implements Gate {
       if (nowMs > entry.endsAtMs) entry.session.end('its credential expired')
       for (const tick of entry.ticks) tick(nowMs)
     }
-    if (this.#open.size > 0) this.#p.bus.tell('counts', [...this.#open.values()].map(({ session }) => ({ id: session.id, counts: { ...session.counts } })))
+    if (this.#open.size > 0) this.#p.bus.tell('counts', [...this.#open.values()].map((entry) => ({ id: entry.session.id, counts: countsOf(entry) })))
   }
   reload(config: Config, policies: PolicySet): void {
     this.#config = config

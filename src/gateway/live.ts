@@ -36,7 +36,7 @@ export class LiveSessions {
     const info = this.#all.get(id)
     if (info === undefined) return
     for (const what of ['statements', 'denied', 'rows', 'bytes'] as const) this.totals[what] += counts[what] - info.counts[what]
-    info.counts = counts
+    info.counts = counts.columns !== undefined || info.counts.columns === undefined ? counts : { ...counts, columns: info.counts.columns }
   }
   get(id: string): LiveSessionInfo | null { return this.#all.get(id) ?? null }
   list(): LiveSessionInfo[] { return [...this.#all.values()] }

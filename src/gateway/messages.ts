@@ -20,7 +20,7 @@ export interface SessionInfo {
   /** By a credential of the identity's own, not by a token made for one resource. */
   readonly direct: boolean
 }
-export interface SessionCounts { readonly statements: number; readonly denied: number; readonly rows: number; readonly bytes: number }
+export interface SessionCounts { readonly statements: number; readonly denied: number; readonly rows: number; readonly bytes: number; /** All that its statements named so far; absent: as told before. */ readonly columns?: readonly string[] }
 export interface Boot {
   /** sluice.yaml as the supervisor read it: every process parses the same text. */
   readonly text: string

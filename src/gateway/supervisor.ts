@@ -28,7 +28,7 @@ import { readsFilters } from './filters.ts'
 import { installationKey } from './installation.ts'
 import { LiveSessions } from './live.ts'
 import { log } from './log.ts'
-import { type Boot, type Revoked, type SessionInfo, WORKER_SHIFT, type WebAsks, type WebHears, type WebTells, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
+import { type Boot, type Revoked, type SessionCounts, type SessionInfo, WORKER_SHIFT, type WebAsks, type WebHears, type WebTells, type WorkerAsks, type WorkerHears, type WorkerTells } from './messages.ts'
 import { Metrics } from './metrics.ts'
 import type { Held, Lease, ReviewPort } from '../core/ports.ts'
 import type { StoredReview } from '../store/review_rows.ts'
@@ -249,12 +249,12 @@ class Supervisor implements Gateway {
   #giveBack(key: string, budget: Budget, lease: Lease): void {
     void this.#store.budgets.giveBack({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, lease, lease.granted).catch(() => {})
   }
-  #indexed(info: SessionInfo & { counts: { statements: number; denied: number; rows: number; bytes: number } }, why: string): void {
+  #indexed(info: SessionInfo & { counts: SessionCounts }, why: string): void {
     const { identity } = info
     void this.#store.sessions.put([{
       session: info.id, resource: info.resource, protocol: info.protocol, database: info.database, issuer: identity.issuer, subject: identity.subject, onBehalfOf: identity.onBehalfOf,
       agent: identity.agent, client: info.client, startedAtMs: info.startedAtMs, endedAtMs: Date.now(), endedWhy: why, statements: info.counts.statements, denied: info.counts.denied, reviewed: 0,
-      rows: info.counts.rows, bytes: info.counts.bytes, masked: 0,
+      rows: info.counts.rows, bytes: info.counts.bytes, masked: 0, columns: info.counts.columns ?? [],
     }]).catch((error: unknown) => log.warn({ error: String(error) }, 'the index of sessions is behind'))
   }
 

@@ -135,7 +135,7 @@ function liveView(info: SessionInfo & { counts: SessionCounts }): LiveView {
   const { identity, counts } = info
   return {
     session: info.id, resource: info.resource, protocol: info.protocol, database: info.database, issuer: identity.issuer, subject: identity.subject, onBehalfOf: identity.onBehalfOf, agent: identity.agent,
-    client: info.client, startedAtMs: info.startedAtMs, statements: counts.statements, denied: counts.denied, reviewed: 0, rows: counts.rows, bytes: counts.bytes, masked: 0,
+    client: info.client, startedAtMs: info.startedAtMs, statements: counts.statements, denied: counts.denied, reviewed: 0, rows: counts.rows, bytes: counts.bytes, masked: 0, columns: [...counts.columns ?? []],
   }
 }
 function verification(folder: string, heads: string | null, publicKey: string): Verification {

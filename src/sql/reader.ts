@@ -34,6 +34,9 @@ const SYNTAX_SINCE: Readonly<Record<string, readonly [since: number, name: strin
   JsonSerializeExpr: [170000, 'json_serialize'], JsonFuncExpr: [170000, 'json_value'], JsonTable: [170000, 'json_table'], MergeSupportFunc: [170000, 'merge_action'],
 }
 
+/** Parts of a statement whose columns decide about rows, by resolve.ts' names. */
+const DECIDES = new Set(['whereClause', 'havingClause', 'groupClause', 'windowClause', 'distinctClause', 'sortClause', 'limit', 'quals', 'using', 'infer', 'fromClause', 'sample'])
+
 export class Reader {
   readonly effects: Effect[] = []
   readonly settings: SettingChange[] = []
@@ -134,6 +137,18 @@ export class Reader {
       names.add(name)
     }
     return [...names]
+  }
+  /** Columns of these that decide about rows. */
+  comparedOf(references: readonly Reference[]): { readonly compared?: readonly string[] } {
+    const out = new Set<string>()
+    for (const use of this.resolution.uses) {
+      if (!DECIDES.has(use.field)) continue
+      for (const { reference, column } of use.targets) {
+        const name = references.includes(reference) ? qualified(reference.resolved) : null
+        if (name !== null) out.add(`${name}.${column}`)
+      }
+    }
+    return out.size === 0 ? {} : { compared: [...out] }
   }
   /** Columns named, and those that views lead to: whoever may not name a column may not read it through a view. */
   columnsOf(references: readonly Reference[]): string[] {
@@ -249,7 +264,7 @@ export class Reader {
     if (select || this.#reads || read.length > 0) {
       const returned = this.resolution.uses.filter((use) => use.field === 'returning').flatMap((use) => use.targets.map(({ reference }) => reference))
       const all = [...new Set([...read, ...returned])]
-      this.add({ operation: 'sql.select', access: 'read', objects: this.objectsOf(all), columns: this.columnsOf(all) })
+      this.add({ operation: 'sql.select', access: 'read', objects: this.objectsOf(all), columns: this.columnsOf(all), ...this.comparedOf(all) })
     }
     for (const reference of this.resolution.references) this.#system(reference)
     const called = reached(this.catalog, [...this.sight.followed ?? []].map((oid) => `f${oid}`))

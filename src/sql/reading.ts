@@ -13,6 +13,7 @@ export interface Effect {
   readonly access: Access
   readonly objects: readonly string[] | 'unknown'
   readonly columns: readonly string[]
+  readonly compared?: readonly string[]
   readonly bounded: boolean
   readonly language?: string
   readonly reason?: string

@@ -50,7 +50,7 @@ function writes(reader: Reader, operation: string, target: Reference | undefined
   const name = qualified(target.resolved)
   const written = reader.resolution.written.filter(({ reference }) => reference === target).map(({ column }) => column)
   const columns = new Set([...written, ...target.columns])
-  reader.add({ operation, access: 'write', objects: name === null ? 'unknown' : [name], columns: name === null ? [] : [...columns].map((column) => `${name}.${column}`), bounded })
+  reader.add({ operation, access: 'write', objects: name === null ? 'unknown' : [name], columns: name === null ? [] : [...columns].map((column) => `${name}.${column}`), ...reader.comparedOf([target]), bounded })
 }
 
 const TRANSACTIONS_OF_OTHERS = new Set(['TRANS_STMT_PREPARE', 'TRANS_STMT_COMMIT_PREPARED', 'TRANS_STMT_ROLLBACK_PREPARED'])

@@ -23,18 +23,22 @@ export interface SessionSummary {
   readonly rows: number
   readonly bytes: number
   readonly masked: number
+  /** `schema.table.column` of what its statements named; `*` when there were too many to keep. Not in lists. */
+  readonly columns?: readonly string[]
 }
 export interface SessionFilter {
   /** `issuer subject`: sessions of this identity, and of agents for this person. */
   readonly party?: string
   readonly resource?: string
   readonly subject?: string
+  /** `schema.table.column`: sessions whose statements named it. */
+  readonly column?: string
   readonly sinceMs?: number
   readonly beforeMs?: number
   readonly limit?: number
 }
 
-const COLUMNS: readonly (keyof SessionSummary)[] = [
+const COLUMNS: readonly Exclude<keyof SessionSummary, 'columns'>[] = [
   'session',
   'resource',
   'protocol',
@@ -62,10 +66,10 @@ const NAMES: Partial<Record<keyof SessionSummary, string>> = {
 }
 const column = (name: keyof SessionSummary): string => NAMES[name] ?? name
 const SELECTED = COLUMNS.map((name) => `${column(name)} AS "${name}"`).join(', ')
-const INSERT = `INSERT INTO sluice.sessions (${COLUMNS.map(column).join(', ')}) VALUES (${COLUMNS.map((_, i) => `$${i + 1}`).join(', ')})
+const INSERT = `INSERT INTO sluice.sessions (${COLUMNS.map(column).join(', ')}, columns) VALUES (${COLUMNS.map((_, i) => `$${i + 1}`).join(', ')}, $${COLUMNS.length + 1})
   ON CONFLICT (session) DO UPDATE SET ${COLUMNS.slice(1)
     .map((name) => `${column(name)} = excluded.${column(name)}`)
-    .join(', ')}`
+    .join(', ')}, columns = excluded.columns`
 
 export class SessionIndex {
   readonly #database: Database
@@ -79,20 +83,20 @@ export class SessionIndex {
       for (const summary of summaries)
         await queries.query(
           INSERT,
-          COLUMNS.map((name) => summary[name]),
+          [...COLUMNS.map((name) => summary[name]), summary.columns ?? []],
         )
     })
   }
 
   async get(session: string): Promise<SessionSummary | null> {
-    return (await this.#database.query<SessionSummary>(`SELECT ${SELECTED} FROM sluice.sessions WHERE session = $1`, [session]))[0] ?? null
+    return (await this.#database.query<SessionSummary>(`SELECT ${SELECTED}, columns FROM sluice.sessions WHERE session = $1`, [session]))[0] ?? null
   }
 
   list(filter: SessionFilter): Promise<SessionSummary[]> {
     return this.#database.query<SessionSummary>(
       `SELECT ${SELECTED} FROM sluice.sessions
        WHERE ($1::text IS NULL OR issuer || ' ' || subject = $1 OR issuer || ' ' || on_behalf_of = $1) AND ($2::text IS NULL OR resource = $2) AND ($3::text IS NULL OR subject = $3)
-         AND ($4::bigint IS NULL OR started_ms >= $4) AND ($5::bigint IS NULL OR started_ms < $5) ORDER BY started_ms DESC, session LIMIT $6`,
+         AND ($4::bigint IS NULL OR started_ms >= $4) AND ($5::bigint IS NULL OR started_ms < $5) AND ($7::text IS NULL OR columns && ARRAY[$7, '*']::text[]) ORDER BY started_ms DESC, session LIMIT $6`,
       [
         filter.party ?? null,
         filter.resource ?? null,
@@ -100,6 +104,7 @@ export class SessionIndex {
         filter.sinceMs ?? null,
         filter.beforeMs ?? null,
         Math.min(filter.limit ?? 100, SESSION_LIST_MAX),
+        filter.column ?? null,
       ],
     )
   }

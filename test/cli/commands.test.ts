@@ -151,6 +151,9 @@ describe('the command line', () => {
     const sessions = await jsonAs<SessionView[]>('sam', 'sessions', 'list', '--subject', 'kim@example.com', '--resource', 'orders')
     assert.match(good(await as('sam', 'sessions', '--subject', 'kim@example.com')), /^ID +RESOURCE +WHO/)
     assert.equal(good(await as('sam', 'sessions', '--subject', 'nobody')), 'no sessions\n')
+    const named = await jsonAs<SessionView[]>('sam', 'sessions', 'list', '--column', 'public.customers.ssn', '--subject', 'kim@example.com')
+    assert.ok(named.some(({ session }) => session === sessions[1]!.session) && !named.some(({ session }) => session === sessions[0]!.session))
+    assert.equal(good(await as('sam', 'sessions', '--column', 'public.customers.nothing')), 'no sessions\n')
     refused(await as('sam', 'sessions', '--since', 'x'), /not a duration/, 2)
     const [dropped, read] = sessions
     assert.ok(dropped !== undefined && read !== undefined)

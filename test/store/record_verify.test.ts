@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { SESSION_COLUMNS_MAX } from '../../src/core/record.ts'
+import { indexRow } from '../../src/store/record/summary.ts'
 import { FolderShelf, HeadKeeper, openRecorder, RecordReader, rebuildIndex, recoverRecordings, retire, verify, verifyFolder } from '../../src/store/record/index.ts'
 import type { KeyObject } from 'node:crypto'
 import { type Disk, realDisk } from '../../src/store/record/log.ts'
@@ -286,6 +288,16 @@ test('the index can be made again from the record', async () => {
   assert.equal(count, 8)
   const row = rows.get('boot-1-orders-1') as Record<string, unknown>
   assert.deepEqual([row['statements'], row['rows'], row['bytes'], row['subject'], row['endedWhy']], [4, 4, 20, 's', 'the client left'])
+})
+
+test('the columns of a session are those of what was allowed, and too many are found by any', () => {
+  const asked = (verdict: string, columns: readonly string[], phase = 'run') => ({ session: 's', kind: 'asked', body: { phase, verdict, effects: [{ columns }] } }) as unknown as Parameters<typeof indexRow>[1]
+  let row = indexRow(null, { session: 's', kind: 'opened', atMs: 1, body: {} } as unknown as Parameters<typeof indexRow>[1])
+  for (const event of [asked('allow', ['a.b.c']), asked('deny', ['a.b.d']), asked('modify', ['a.b.c', 'a.b.e'], 'prepare')]) row = indexRow(row, event)
+  assert.deepEqual([row?.columns, row?.statements, row?.denied], [['a.b.c', 'a.b.e'], 2, 1])
+  row = indexRow(row, asked('allow', Array.from({ length: SESSION_COLUMNS_MAX + 5 }, (_, i) => `a.b.n${i}`)))
+  assert.equal(row?.columns?.length, SESSION_COLUMNS_MAX + 1)
+  assert.equal(row?.columns?.at(-1), '*')
 })
 
 test('what stands behind the last signed head is unsealed, a cut of it too; the next start signs it', async () => {

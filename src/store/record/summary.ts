@@ -1,4 +1,5 @@
 // A session's line in the index, folded from its events: pure, so that an index that is lost is made again from the record.
+import { namedColumns } from '../../core/record.ts'
 import type { SessionSummary } from '../session_index.ts'
 import type { RecordReader } from './read.ts'
 import type { Event } from './scan.ts'
@@ -17,8 +18,9 @@ export function indexRow(before: SessionSummary | null, event: Event): SessionSu
   switch (event.kind) {
     case 'asked': {
       if (body['phase'] === 'skipped') return before
-      if (body['phase'] === 'prepare' && body['verdict'] !== 'deny') return before
-      return { ...before, statements: before.statements + 1, denied: before.denied + (body['verdict'] === 'deny' ? 1 : 0) }
+      const named = body['verdict'] === 'deny' ? before : { ...before, columns: columnsOf(before.columns ?? [], body['effects']) }
+      if (body['phase'] === 'prepare' && body['verdict'] !== 'deny') return named
+      return { ...named, statements: before.statements + 1, denied: before.denied + (body['verdict'] === 'deny' ? 1 : 0) }
     }
     case 'review': return body['state'] === 'filed' || body['state'] === 'waiting' ? { ...before, reviewed: before.reviewed + 1 } : before
     case 'ended': return { ...before, rows: before.rows + count(body['rows']), bytes: before.bytes + count(body['bytes']), masked: before.masked + count(body['masked']) }
@@ -26,12 +28,17 @@ export function indexRow(before: SessionSummary | null, event: Event): SessionSu
     default: return before
   }
 }
+/** Those known, with what these effects name. */
+function columnsOf(before: readonly string[], effects: unknown): readonly string[] {
+  const named = Array.isArray(effects) ? effects.flatMap((effect) => { const { columns } = facts(effect); return Array.isArray(columns) ? columns.filter((column) => typeof column === 'string') : [] }) : []
+  return named.every((column) => before.includes(column)) ? before : namedColumns(new Set(before), named)
+}
 function opened(event: Event, body: Facts): SessionSummary {
   const identity = facts(body['identity'])
   return {
     session: event.session, resource: text(body['resource']), protocol: text(body['protocol']), database: text(body['database']),
     issuer: text(identity['issuer']), subject: text(identity['subject']), onBehalfOf: text(identity['onBehalfOf']) || null, agent: identity['agent'] === true,
-    client: text(body['client']) || text(facts(body['client'])['address']), startedAtMs: event.atMs, endedAtMs: null, endedWhy: null, statements: 0, denied: 0, reviewed: 0, rows: 0, bytes: 0, masked: 0,
+    client: text(body['client']) || text(facts(body['client'])['address']), startedAtMs: event.atMs, endedAtMs: null, endedWhy: null, statements: 0, denied: 0, reviewed: 0, rows: 0, bytes: 0, masked: 0, columns: [],
   }
 }
 

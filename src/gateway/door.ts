@@ -24,10 +24,7 @@ const EXPIRY_GRACE_MS = 25_000
 const TICK_MS = 1_000
 
 export type WorkerBus = Bus<WorkerAsks, WorkerTells, WorkerAnswers, WorkerHears>
-<<<<<<< HEAD
-interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its latest credential proved it. */ identity: Identity; /** Revoking one of these ends it as well. */ readonly earlier: Identity[]; readonly kind: Authenticated['kind']; readonly startedAtMs: number; endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[] }
-=======
-interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its credential proved it. */ readonly identity: Identity; readonly kind: Authenticated['kind']; readonly endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[]; /** Columns that the supervisor knows of. */ told: number }
+interface Open { readonly session: LiveSession; readonly resource: Resource; /** As its latest credential proved it. */ identity: Identity; /** Revoking one of these ends it as well. */ readonly earlier: Identity[]; readonly kind: Authenticated['kind']; readonly startedAtMs: number; endsAtMs: number; readonly key: { id: number; secret: Buffer; onCancel: () => void }[]; readonly ticks: ((nowMs: number) => void)[]; /** Columns that the supervisor knows of. */ told: number }
 
 /** Columns only when there are more than were told. */
 function countsOf(entry: Open): SessionCounts {
@@ -36,7 +33,6 @@ function countsOf(entry: Open): SessionCounts {
   entry.told = session.columns.size
   return { ...session.counts, columns: [...session.columns] }
 }
->>>>>>> 7d34ecd (record: events say which columns were compared by, and sessions are found by the columns that their statements named)
 
 export interface DoorParts {
   readonly number: number
@@ -121,11 +117,7 @@ export class Door implements Gate {
       record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
       await record.durable('disk')
     } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
-<<<<<<< HEAD
-    const entry: Open = { session, resource, identity: proved, earlier: [], kind: found.kind, startedAtMs, key: [], ticks: [], endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
-=======
-    const entry: Open = { session, resource, identity: proved, kind: found.kind, key: [], ticks: [], told: 0, endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
->>>>>>> 7d34ecd (record: events say which columns were compared by, and sessions are found by the columns that their statements named)
+    const entry: Open = { session, resource, identity: proved, earlier: [], kind: found.kind, startedAtMs, key: [], ticks: [], told: 0, endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
     this.#open.set(id, entry)
     return {
       session, resource, database, keyedHash: this.#p.ports.keyedHash, tokens: this.#p.tokens,

@@ -86,7 +86,7 @@ async function player(number: number): Promise<Player> {
   const session = new LiveSession({ id, identity, resource, grant, ports, record: wish.record === 'none' ? unrecorded : recorder.session(id, 'r'), facts: { id, database: 'postgres', client: '127.0.0.1', startedAtMs: 0 }, state: () => '', redact: redactorFor(keyedHash)(grant) })
   const reader = new SessionReader({ shelf, grant: () => session.grant, functions: [], views: [], resource: 'r', keyedHash, tokens: codecOf(tokens) })
   for (const [name, value] of upstream.parameters) reader.reported(name, value)
-  const codec = new PostgresCodec(reader, new Guard(hidingOf(() => session.grant, reader, keyedHash, tokens), null), { waiting() {}, computed() {} })
+  const codec = new PostgresCodec(reader, new Guard(hidingOf(() => session.grant, reader, keyedHash, tokens), null), { waiting() {}, computed() {}, kept() {} })
   const p: Player = { client: new End(), server: new End(), answers, real: upstream.socket, sent: null, got: [] }
   let unanswered: Buffer[] = []
   upstream.socket.on('data', (bytes: Buffer) => { unanswered.push(bytes); const all = Buffer.concat(unanswered); if (all.length >= 6 && all[all.length - 6] === READY && all.readUInt32BE(all.length - 5) === 5) { unanswered = []; if (waiting !== '') answers.set(waiting, all); waiting = ''; p.server.emit('data', all) } })

@@ -5,6 +5,9 @@ import type { Hidden } from './mask-index.ts'
 
 export const HIDDEN_TEXT = '[hidden]'
 const PART = '***'
+/** How `hash` shows a text. */
+export const HASH_SHAPE = '^[0-9a-f]{16}$'
+const hashed = new RegExp(HASH_SHAPE)
 /** Types whose names are words of the grammar: they can't be shadowed, and take no schema. */
 const GRAMMAR_TYPE = /^(smallint|integer|bigint|real|double precision|numeric|boolean|bit|bit varying|character|character varying|time|timestamp|interval)(\W|$)/
 
@@ -48,6 +51,7 @@ function partial(name: string): string {
 export function isMaskText(hidden: Hidden, value: string): boolean {
   if (value === HIDDEN_TEXT) return true
   if (hidden.with === 'partial') return value.includes(PART)
+  if (hidden.with === 'hash' && hashed.test(value)) return true
   const length = /\((\d+)\)/.exec(hidden.column.typeName)?.[1]
   return length !== undefined && Number(length) > 1 && value.trimEnd() === HIDDEN_TEXT.slice(0, Number(length))
 }

@@ -54,6 +54,8 @@ export interface MaskIndex {
 export const STATISTICS: ReadonlySet<string> = new Set(['pg_stats', 'pg_stats_ext', 'pg_stats_ext_exprs', 'pg_statistic', 'pg_statistic_ext_data'])
 /** Texts of other sessions, with the values that were written in them. */
 export const OTHERS: ReadonlySet<string> = new Set(['pg_stat_activity', 'pg_stat_statements'])
+/** The texts that were sent to the server: a token in one was turned into its value. */
+export const SENT_TEXTS: ReadonlySet<string> = new Set(['pg_prepared_statements', 'pg_cursors'])
 export const ORDER: readonly HidingKind[] = ['null', 'redact', 'hash', 'token', 'partial']
 const FOREIGN_SQL = new Set(['dblink', 'tablefunc', 'xml2', 'file_fdw', 'postgres_fdw', 'pageinspect', 'pg_cron'])
 /** Routine bodies in which a name may be made at run time, or written in a way that word search can't see. */
@@ -108,7 +110,7 @@ function build(catalog: Catalog, maskOf: MaskOf): MaskIndex {
   spreadViews(spread, masked, blocked, suspects, clear, onValues)
   for (const oid of [...clear]) if (masked.has(oid) || blocked.has(oid)) clear.delete(oid)
   const stirs = stirred(catalog, masked)
-  const names = new Set<string>(masked.size === 0 ? [] : [...STATISTICS, ...OTHERS])
+  const names = new Set<string>(masked.size === 0 ? [] : [...STATISTICS, ...OTHERS, ...SENT_TEXTS])
   const schemas = new Set<string>()
   for (const { relation } of masked.values()) { names.add(relation.name); schemas.add(relation.schema) }
   for (const oid of blocked.keys()) names.add(catalog.relations.get(oid)!.name)

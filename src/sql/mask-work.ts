@@ -3,7 +3,7 @@
 import type { A_Expr, ColumnRef, JoinExpr, Node, RangeVar, SelectStmt } from 'libpg-query'
 import type { Catalog, Column, Relation } from './catalog.ts'
 import type { Hidden, Masked, MaskIndex } from './mask-index.ts'
-import { label, OTHERS, STATISTICS } from './mask-index.ts'
+import { label, OTHERS, SENT_TEXTS, STATISTICS } from './mask-index.ts'
 import type { Reference, Resolution } from './resolve.ts'
 import { SYSTEM_COLUMNS } from './scope.ts'
 import type { Splice } from './splice.ts'
@@ -150,6 +150,10 @@ export interface Work {
   readonly tokens: TokenCodec | null
   readonly passed: Passed[]
   readonly turned: TurnedParameter[]
+  /** The highest number of a parameter. */
+  readonly parameters: { last: number }
+  /** Masked columns that a write leaves as they were, because what it gives is what the mask shows. */
+  readonly kept: Set<string>
   /** Columns whose tokens were turned back in the text itself. */
   readonly opened: Set<string>
   /** Rules of row filters that apply. */
@@ -172,6 +176,7 @@ export function maskedOf(work: Pick<Work, 'index' | 'touched' | 'searchPath'>, {
   }
   if (resolved.kind === 'system') {
     if (OTHERS.has(resolved.name)) throw tellsOthers(resolved.name)
+    if (SENT_TEXTS.has(resolved.name)) throw new Refusal('mask', `${resolved.schema}.${resolved.name} holds statements as they were sent, with values that tokens stand for`, 'it is not shown where columns are masked')
     if (!STATISTICS.has(resolved.name)) return null
     throw new Refusal('mask', `${resolved.schema}.${resolved.name} holds samples of masked columns`, 'statistics are not shown where columns are masked')
   }

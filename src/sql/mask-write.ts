@@ -6,9 +6,10 @@ import { isMaskText, shows } from './mask-expression.ts'
 import type { Hidden, Masked } from './mask-index.ts'
 import { label } from './mask-index.ts'
 import { maskedOf, noteWire, pathOf, type Ranged, Refusal, refsBelow, type Work } from './mask-work.ts'
+import { turnCondition, turnStored } from './token-turn.ts'
 import { as, kindOf, type Place, walk, walkBody } from './walk.ts'
 
-interface Target { readonly work: Work; readonly masked: Masked; readonly names: ReadonlySet<string>; readonly top: boolean }
+interface Target { readonly work: Work; readonly masked: Masked; readonly ranged: Ranged; /** References that were turned into look-ups by a token. */ readonly turned: ReadonlySet<object>; readonly names: ReadonlySet<string>; readonly top: boolean }
 type WriteStmt = { relation?: RangeVar; returningClause?: ReturningClause }
 
 export function maskWrite(work: Work, place: Place, top: boolean): void {
@@ -28,11 +29,12 @@ export function maskWrite(work: Work, place: Place, top: boolean): void {
   if (masked.relation.kind === 'v' || masked.relation.kind === 'm') throw new Refusal('mask', `${label(masked.relation)} is a view over masked columns`, 'write to the table itself')
   if (masked.relation.rules) throw new Refusal('mask', `${label(masked.relation)} has rules that a write would run on masked values`, 'write to a table without rules')
   if (masked.hidden.size === 0) return
-  const target: Target = { work, masked, names: rowNames(ranged, body.returningClause), top }
+  const turned = place.kind === 'UpdateStmt' || place.kind === 'DeleteStmt' ? turnCondition(work, ranged, masked, (place.body as { whereClause?: Node }).whereClause) : new Set<object>()
+  const target: Target = { work, masked, ranged, turned, names: rowNames(ranged, body.returningClause), top }
   if (insert !== null) checkInsert(target, insert)
   else {
     checkUnread(target, place.body, 'returningClause')
-    if (place.kind === 'UpdateStmt') checkStored(target, (place.body as UpdateStmt).targetList, true)
+    if (place.kind === 'UpdateStmt') checkStored(target, (place.body as UpdateStmt).targetList, ranged.reference.alias)
     if (place.kind === 'MergeStmt') checkMerge(target, place.body)
   }
   checkReturning(target, body.returningClause)
@@ -69,7 +71,7 @@ function checkUnread(target: Target, body: object, except: string): void {
     if (field === except || typeof value !== 'object' || value === null) continue
     for (const node of Array.isArray(value) ? value as Node[] : [value as Node]) {
       const visit = (place: Place): void => {
-        if (place.kind !== 'ColumnRef') return
+        if (place.kind !== 'ColumnRef' || target.turned.has(place.body)) return
         const found = reads(target, pathOf(place.body))
         if (found !== null && !ownValue(place, target)) refuseRead(target, found === 'row' ? null : found)
       }
@@ -87,13 +89,13 @@ function ownValue(place: Place, { masked }: Target): boolean {
 }
 
 function checkInsert(target: Target, insert: InsertStmt): void {
-  const { masked, work } = target
+  const { masked, work, ranged } = target
   const conflict = insert.onConflictClause
   if (conflict !== undefined) {
     const excluding: Target = { ...target, names: new Set([...target.names, 'excluded']) }
     checkUnread(excluding, { onConflictClause: conflict }, '')
     checkArbiter(target, conflict)
-    checkStored(target, conflict.targetList, true)
+    checkStored(target, conflict.targetList, ranged.reference.alias)
   }
   const columns = insert.cols === undefined ? masked.relation.columns.map((column) => column.name) : insert.cols.map((node) => as('ResTarget', node)?.name ?? '')
   const replaces = new Set((conflict?.targetList ?? []).map((node) => as('ResTarget', node)?.name ?? ''))
@@ -102,7 +104,7 @@ function checkInsert(target: Target, insert: InsertStmt): void {
   for (const row of rows) {
     row.forEach((value, index) => {
       const hidden = masked.hidden.get(columns[index] ?? '')
-      if (hidden !== undefined && value !== undefined) checkValue(work, masked, hidden, value, replaces.has(hidden.column.name))
+      if (hidden !== undefined && value !== undefined && !turnStored(work, masked, hidden, value, null)) checkValue(work, masked, hidden, value, replaces.has(hidden.column.name))
     })
   }
 }
@@ -124,18 +126,19 @@ function checkMerge(target: Target, merge: MergeStmt): void {
         const hidden = target.masked.hidden.get(columns[index] ?? '')
         if (hidden !== undefined) checkValue(target.work, target.masked, hidden, value, false)
       })
-    } else checkStored(target, when.targetList, true)
+    } else checkStored(target, when.targetList, null)
   }
 }
 
-function checkStored({ masked, work }: Target, list: readonly Node[] | undefined, replaces: boolean): void {
+/** `row`: the name of the row as it was; null where it can't be kept. */
+function checkStored({ masked, work }: Target, list: readonly Node[] | undefined, row: string | null): void {
   for (const node of list ?? []) {
     const to = as('ResTarget', node)
     const hidden = masked.hidden.get(to?.name ?? '')
     if (to?.val === undefined || hidden === undefined) continue
     const multiple = as('MultiAssignRef', to.val)
     const value = multiple === null ? to.val : as('RowExpr', multiple.source)?.args?.[(multiple.colno ?? 1) - 1] ?? multiple.source
-    if (value !== undefined) checkValue(work, masked, hidden, value, replaces)
+    if (value !== undefined && !(row !== null && multiple === null && to.indirection === undefined && turnStored(work, masked, hidden, value, row))) checkValue(work, masked, hidden, value, true)
   }
 }
 

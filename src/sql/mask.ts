@@ -46,6 +46,10 @@ interface Common {
   readonly passed: readonly Passed[]
   /** Parameters that may hold tokens: the text has more parameters than were asked. */
   readonly turned: readonly TurnedParameter[]
+  /** Masked columns, `schema.table.column`, that it leaves as they were. */
+  readonly kept: readonly string[]
+  /** The highest number of a parameter that the client gives. */
+  readonly parameters: number
   /** It holds values that tokens stood for. */
   readonly opened: boolean
 }
@@ -56,7 +60,7 @@ export type MaskResult =
     readonly origins: readonly ShownOrigin[] } & Common
   | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
 
-const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], onValues: false, wire: [], stored: [], filters: [], passed: [], turned: [], opened: false }
+const UNTOUCHED: MaskResult = { kind: 'unchanged', touched: [], onValues: false, wire: [], stored: [], filters: [], passed: [], turned: [], kept: [], parameters: 0, opened: false }
 const WRITES = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 /** Statements of a text that are masked statements themselves, or hold one. */
 const WRAPPERS: Readonly<Record<string, Work['wrapper']>> = { ExplainStmt: 'explain', PrepareStmt: 'prepare', DeclareCursorStmt: 'cursor', CreateTableAsStmt: 'create', CopyStmt: 'copy' }
@@ -97,6 +101,8 @@ interface Pass {
   readonly passed: Passed[]
   readonly turned: TurnedParameter[]
   readonly opened: Set<string>
+  readonly kept: Set<string>
+  readonly parameters: { last: number }
   readonly origins: ShownOrigin[]
   readonly splice: () => Splice
 }
@@ -106,7 +112,7 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
   for (const oid of input.followed ?? []) checkCalled(index, oid)
   let splice: Splice | null = null
   const pass: Pass = {
-    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), filters: new Set(), origins: [], single: input.tree.statements.length === 1, tokens: input.tokens ?? null, passed: [], turned: [], opened: new Set(),
+    input, index, expected: new Map(), hidden: new Map(), wire: new Map(), stored: [], lookups: [], touched: new Set(), filters: new Set(), origins: [], single: input.tree.statements.length === 1, tokens: input.tokens ?? null, passed: [], turned: [], opened: new Set(), kept: new Set(), parameters: { last: highestParameter(input.tree) },
     splice: () => {
       if (splice !== null) return splice
       const scanned = tokens(input.text)
@@ -114,12 +120,13 @@ function maskText(input: MaskInput, index: MaskIndex): MaskResult {
       return splice = new Splice(input.text, scanned)
     },
   }
+  const given = pass.parameters.last
   let context = input.context
   for (const statement of input.tree.statements) {
     maskStatement(pass, statement.node, context)
     if (unsettles(statement.node)) context = null
   }
-  const common: Common = { touched: [...pass.touched], onValues: [...index.onValues].some((oid) => pass.touched.has(label(input.catalog.relations.get(oid)!))), wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters], passed: pass.passed, turned: pass.turned, opened: pass.opened.size > 0 || pass.turned.length > 0 }
+  const common: Common = { touched: [...pass.touched], onValues: [...index.onValues].some((oid) => pass.touched.has(label(input.catalog.relations.get(oid)!))), wire: [...pass.wire.values()], stored: pass.stored, filters: [...pass.filters], passed: pass.passed, turned: pass.turned, kept: [...pass.kept], parameters: given, opened: pass.opened.size > 0 || pass.turned.length > 0 }
   if (pass.expected.size === 0) return { kind: 'unchanged', ...common }
   const { text, edits } = pass.splice().finish()
   const again = parseShort(text)
@@ -217,6 +224,12 @@ function unsettles(node: Node): boolean {
     if (place.kind === 'IntoClause') hit = true
   })
   return hit
+}
+
+function highestParameter(tree: Tree): number {
+  let highest = 0
+  for (const { node } of tree.statements) walk(node, ({ kind, body }) => { if (kind === 'ParamRef') highest = Math.max(highest, (body as { number?: number }).number ?? 0) })
+  return highest
 }
 
 /** The tree of a piece of text of ours. */

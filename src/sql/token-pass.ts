@@ -124,7 +124,7 @@ function shuffle(work: Work, top: SelectStmt): boolean {
   const limited = top.limitCount !== undefined || top.limitOffset !== undefined
   const splice = work.splice()
   if (top.sortClause !== undefined) {
-    if (distinct || work.expected.has(top)) return false
+    if (distinct || work.expected.has(top) || top.limitOption === 'LIMIT_OPTION_WITH_TIES') return false
     let at = splice.tokens.length, depth = 0
     const locations: number[] = []
     const find = (value: unknown): void => { if (typeof value === 'object' && value !== null) for (const [key, inner] of Object.entries(value)) { if (key === 'location' && typeof inner === 'number' && inner >= 0) locations.push(inner); else find(inner) } }

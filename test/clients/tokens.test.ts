@@ -136,6 +136,83 @@ test('any other use sees the mask, and so does every use beside it', async () =>
     }
   })
 })
+test('a token given in a condition finds and changes what it stands for, as literal, parameter or in a list', async () => {
+  await everyShop(async (client, shop) => {
+    const [one, two] = await rowsOf(client, 'SELECT id, email, ssn, card, code, big, pay, ref, born, seen FROM people ORDER BY id') as [string[], string[]]
+    const names = ['id', 'email', 'ssn', 'card', 'code', 'big', 'pay', 'ref', 'born', 'seen']
+    for (let i = 1; i < names.length; i++) {
+      const literal = /^-?\d+$/.test(one[i]!) && i > 3 ? one[i]! : `'${one[i]!}'`
+      for (const [text, values] of [[`SELECT id FROM people WHERE ${names[i]} = ${literal}`, undefined], [`SELECT p.id FROM people p WHERE p.id < 9 AND $1 = p.${names[i]}`, [one[i]]], [`SELECT id FROM people WHERE ${names[i]} IN ($1, ${literal})`, [one[i]]]] as const) {
+        assert.deepEqual(await rowsOf(client, text, values === undefined ? undefined : [...values]), [['1']], text)
+      }
+    }
+    for (const value of [MAIL[0], 'x', 'tok_zzzz', one[1]!.replace('@', 'a@')]) {
+      assert.deepEqual(await rowsOf(client, 'SELECT id FROM people WHERE email = $1', [value]), [], value)
+      assert.deepEqual(await rowsOf(client, `SELECT id FROM people WHERE email = '${value}'`), [], value)
+    }
+    assert.deepEqual(await rowsOf(client, 'SELECT id, email FROM people WHERE email = $1', [one[1]]), [['1', one[1]]])
+    assert.deepEqual(await rowsOf(client, 'SELECT o.id FROM people p JOIN orders o ON o.email = p.email WHERE p.email = $1 ORDER BY o.id', [one[1]]), [['3'], ['6'], ['9']])
+    assert.deepEqual((await client.query({ name: 'by-mail', text: 'SELECT id, $1::text AS given FROM people WHERE email = $1', values: [two[1]] })).rows, [{ id: 2, given: two[1] }])
+    assert.deepEqual((await client.query({ name: 'by-mail', text: 'SELECT id, $1::text AS given FROM people WHERE email = $1', values: [one[1]] })).rows, [{ id: 1, given: one[1] }])
+    assert.equal((await client.query('UPDATE people SET note = \'found\' WHERE email = $1', [two[1]])).rowCount, 1)
+    assert.equal((await client.query(`UPDATE people SET note = 'again' WHERE ssn = '${two[2]}' AND email IN ('${one[1]}', '${two[1]}')`)).rowCount, 1)
+    assert.deepEqual((await shop.server.sql('SELECT note FROM people WHERE id = 2')).rows, [{ note: 'again' }])
+    assert.equal((await client.query('DELETE FROM people WHERE email = $1', ['no token'])).rowCount, 0)
+    await assert.rejects(client.query(`DELETE FROM people WHERE email = '${MAIL[0]}'`), { code: '42501' })
+    await assert.rejects(client.query(`DELETE FROM people WHERE email > '${one[1]}'`), { code: '42501' })
+    await client.query('BEGIN')
+    assert.equal((await client.query('DELETE FROM people WHERE ssn = $1', [one[2]])).rowCount, 1)
+    await client.query('ROLLBACK')
+  })
+})
+test('a token that is stored becomes its value; a value of its own stays, and goes nowhere else', async () => {
+  await everyShop(async (client, shop) => {
+    const bare = async (text: string) => (await shop.server.sql(text)).rows
+    const [one] = await rowsOf(client, 'SELECT email, ssn, card, code, big, pay, ref, born FROM people WHERE id = 1') as [string[]]
+    const [mail, ssn, card, code, big, pay, ref, born] = one as [string, string, string, string, string, string, string, string]
+    await client.query(`INSERT INTO orders VALUES (101, '${mail}', 1), (102, 'real@new.example', 2)`)
+    await client.query('INSERT INTO orders (id, email, amount) VALUES ($1, $2, 3), ($3, $4, 4)', [103, mail, 104, 'other@new.example'])
+    assert.deepEqual(await bare('SELECT id, email FROM orders WHERE id > 100 ORDER BY id'), [{ id: 101, email: MAIL[0] }, { id: 102, email: 'real@new.example' }, { id: 103, email: MAIL[0] }, { id: 104, email: 'other@new.example' }])
+    await client.query('INSERT INTO people (id, name, ssn, card, code, big, pay, ref, born) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)', [11, 'Copy', ssn, card, code, big, pay, ref, born])
+    await client.query(`INSERT INTO people (id, name, ssn, card, code, big, pay, ref, born) VALUES (12, 'Copy', '${ssn}', '${card}', ${code}, ${big}, ${pay}, '${ref}', '${born}')`)
+    for (const id of [11, 12]) assert.deepEqual(await bare(`SELECT ssn, card, code, big, pay, ref, born FROM people WHERE id = ${id}`), await bare('SELECT ssn, card, code, big, pay, ref, born FROM people WHERE id = 1'))
+    const fresh = [13, 'New', '111-22-3333', '5425233430109903', 7, '12', '5.00', '00000000-0000-0000-0000-000000000001', '2001-02-03']
+    await client.query('INSERT INTO people (id, name, ssn, card, code, big, pay, ref, born) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)', fresh)
+    assert.deepEqual(Object.values((await bare('SELECT id, name, ssn, card, code, big, pay, ref, born::text FROM people WHERE id = 13'))[0] as object), fresh)
+    await client.query('UPDATE people SET ssn = \'222-33-4444\', code = 8, born = \'2002-02-02\', card = $1 WHERE id = 13', ['4111111111111111'])
+    assert.deepEqual(await bare('SELECT ssn, code, born::text, card FROM people WHERE id = 13'), [{ ssn: '222-33-4444', code: 8, born: '2002-02-02', card: '4111111111111111' }])
+    // The same parameter, or the same text, in a column that hides nothing, stays a token.
+    await client.query('INSERT INTO people (id, name, note, email) VALUES ($1, $2, $2, $3)', [14, mail, mail.replace('@', 'x@')])
+    await client.query('UPDATE people SET card = $1, note = $1, name = $1 WHERE id = 14', [card])
+    assert.deepEqual(await bare('SELECT card, note, name FROM people WHERE id = 14'), [{ card: '4539148803436467', note: card, name: card }])
+    await client.query('UPDATE orders SET email = $1, amount = 1 WHERE id = 104', [mail])
+    await client.query('UPDATE people SET note = $1 WHERE email = $1', [mail])
+    assert.deepEqual(await bare('SELECT note FROM people WHERE id = 1'), [{ note: mail }])
+    assert.doesNotMatch(JSON.stringify(await rowsOf(client, 'SELECT id, name, note FROM people')), VALUES)
+    const clash = await client.query('INSERT INTO people (id, name, email) VALUES (99, \'x\', $1)', [mail]).then(() => null, (error: Error) => error)
+    assert.ok(clash !== null)
+    assert.doesNotMatch(JSON.stringify({ ...clash, message: clash.message }), VALUES)
+    await shop.server.sql('DELETE FROM orders WHERE id > 100; DELETE FROM people WHERE id > 10')
+  })
+})
+test('an ORM that saves the whole row it read changes only what it means to', async () => {
+  await everyShop(async (client, shop) => {
+    const bare = async () => (await shop.server.sql('SELECT * FROM people ORDER BY id')).rows
+    const was = await bare()
+    const names = ['name', 'email', 'ssn', 'card', 'code', 'big', 'pay', 'ref', 'born', 'seen', 'tiny', 'note']
+    const text = `UPDATE people SET ${names.map((name, i) => `${name} = $${i + 2}`).join(', ')} WHERE id = $1`
+    const rows = await rowsOf(client, `SELECT id, ${names.join(', ')} FROM people ORDER BY id`)
+    for (const row of rows) assert.equal((await client.query({ name: 'save', text, values: row })).rowCount, 1)
+    assert.deepEqual(await bare(), was)
+    for (const [id, ...row] of rows) await client.query(`UPDATE people SET ${names.map((name, i) => `${name} = ${row[i] === null ? 'NULL' : `'${String(row[i])}'`}`).join(', ')} WHERE id = ${String(id)}`)
+    assert.deepEqual(await bare(), was)
+    // Drivers that ask for the parameters' types see their own.
+    const described = await client.query({ name: 'save', text, values: [1, 'Zoë', ...(rows[0] as unknown[]).slice(2)] })
+    assert.equal(described.rowCount, 1)
+    assert.deepEqual(await bare(), was.map((row: { id: number }) => row.id === 1 ? { ...row, name: 'Zoë' } : row))
+    await shop.server.sql('UPDATE people SET name = \'Zoe\' WHERE id = 1')
+  })
+})
 test('the key is the installation\'s own and nowhere else', () => {
   const key = readFileSync(join(gateway.data, 'keys', 'token.key'), 'utf8').trim()
   assert.equal(key.length, 64)

@@ -108,7 +108,7 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   const guard = new Guard(hidingOf(() => session.grant, reader, keyedHash, TOKENS), own)
   const [near, far] = duplexPair(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark })
   let relay: Relay | null = null
-  const codec = new PostgresCodec(reader, guard, { waiting: (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it'), computed: () => {} })
+  const codec = new PostgresCodec(reader, guard, { waiting: (url) => relay?.tell(`this statement waits for a review: ${url}`, 'it runs when someone approves it'), computed: () => {}, kept: () => {} })
   relay = new Relay({ client: far, server: tapped(upstream.socket as Socket, tap), codec, session, early: upstream.early, statementMs: resource.limits.statementMs, idleMs: resource.limits.idleMs, cancel: () => cancelUpstream(upstream), failed: (error) => { failures.push(error) } })
   const over = relay.run()
   const client = new RawClient(near)

@@ -68,7 +68,7 @@ function unread(text: string, reason: string, syntax: Judged['syntax']): Judged 
   return { ...QUIET, text, sent: text, syntax, statement: { text, effects, shown: text, masking: null, rowsMax: Infinity, exempt: false, single: false, guarded: false } }
 }
 const QUIET: Omit<Judged, 'text' | 'sent' | 'statement'> = {
-  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], passed: [], turned: [], computed: [], shows: null,
+  syntax: null, parts: [], lasting: true, setting: false, changesCatalog: false, moves: false, endsTransaction: false, settles: false, copyIn: false, strictErrors: false, fetches: null, rowsParameter: 0, copyOut: null, edits: null, origins: [], passed: [], turned: [], parameters: 0, kept: [], computed: [], shows: null,
   position: (at) => at, refusedParameters: null,
 }
 
@@ -112,7 +112,7 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   return {
     text, statement, sent, syntax: null, parts, setting,
     edits: edits.length === masksIn(masked) && shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
-    passed: masked.kind === 'refused' ? [] : masked.passed, turned: masked.kind === 'refused' ? [] : masked.turned,
+    passed: masked.kind === 'refused' ? [] : masked.passed, turned: masked.kind === 'refused' ? [] : masked.turned, parameters: masked.kind === 'refused' ? 0 : masked.parameters, kept: masked.kind === 'refused' ? [] : masked.kept,
     computed: masked.kind === 'rewritten' ? [...new Set(masked.hidden.filter((h) => h.computed).map((h) => `${h.schema}.${h.table}.${h.column}`))] : [],
     lasting: used.length === 0 && edits.length === masksIn(masked) && kept.kind !== 'refused' && readings.every((r) => r.prepared === null && r.cursor === null),
     changesCatalog: readings.some((r) => r.changesCatalog || !made(r)), moves: readings.some(moves), endsTransaction: readings.some((r) => r.transaction !== null && UNDOES.has(r.transaction.control)),
@@ -138,8 +138,8 @@ function unknownCall(readings: readonly StatementReading[]): string | null {
 /** Costs, widths and row counts of a plan follow what the table holds: beside a condition on masked columns they would be an oracle of it, and below a sort or join a width is the mean length of what is hidden. */
 function estimates(masked: MaskResult, readings: readonly StatementReading[], fields: Grant['fields']): Masking | null {
   // What a prepared statement reads is judged where it was prepared.
-  if (fields.length > 0 && readings.some(({ node }) => { const explain = as('ExplainStmt', node); return explain !== null && as('ExecuteStmt', explain.query) !== null && tellsCosts(explain) })) {
-    return { kind: 'refused', rule: fields[0]!.rule, message: 'EXPLAIN of a prepared statement shows estimates that may follow masked columns', hint: 'EXPLAIN (COSTS OFF), or explain the query itself' }
+  if (fields.length > 0 && readings.some(({ node }) => { const explain = as('ExplainStmt', node); return explain !== null && as('ExecuteStmt', explain.query) !== null && (tellsCosts(explain) || fields.some((field) => field.with === 'token')) })) {
+    return { kind: 'refused', rule: fields[0]!.rule, message: 'EXPLAIN of a prepared statement shows estimates that may follow masked columns, and values that tokens stand for', hint: 'explain the query itself' }
   }
   if (masked.kind !== 'rewritten' || masked.hidden.length === 0) return null
   const { rule } = masked.hidden[0]!

@@ -10,6 +10,8 @@ export interface Telling {
   waiting(url: string): void
   /** It computes with masked columns: what comes out is about masks, not values. */
   computed(columns: readonly string[]): void
+  /** It writes back what masks showed: these stay as they were. */
+  kept(columns: readonly string[]): void
 }
 /** A message that waits for a verdict, and what is asked about it. The bytes are the relay's until `keep`. */
 export class Question implements Ask {
@@ -38,6 +40,7 @@ export class Question implements Ask {
     this.phase = phase
     this.within = within
     const { portal } = this
+    if (judged.turned.length > 0 && this.types.length > judged.parameters) this.statement = { ...this.statement, masking: UNUSED_TYPES }
     if (portal === null) return
     this.parameters = portal.values.shown()
     this.prepared = portal.prepared.run
@@ -53,6 +56,8 @@ export class Question implements Ask {
     this.at = 0
   }
 }
+/** Parameters of ours would have the numbers of these. */
+const UNUSED_TYPES: Statement['masking'] = { kind: 'refused', rule: 'mask', message: 'types of parameters are declared that the text does not use', hint: 'declare those of its own parameters only' }
 /** Before its text was read: the door refuses it, should it ever be asked. */
 const NOT_READ: Statement = { text: '', effects: [{ operation: 'sql.unknown', access: 'unknown', objects: 'unknown', columns: [], bounded: false }], shown: '', masking: null, rowsMax: Infinity, guarded: true, single: false, exempt: false }
 export const NO_TYPES: readonly number[] = []

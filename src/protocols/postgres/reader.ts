@@ -1,6 +1,6 @@
 // What a text means under the names, masks and policy of one session: judged once per text and state of names, shared by the sessions
 // of a worker that see the same. It decides nothing: it says what is asked, in words that rules read.
-import type { TurnedParameter } from '../../sql/mask-work.ts'
+import type { TokenCodec, TurnedParameter } from '../../sql/mask-work.ts'
 import type { Edit } from '../../sql/splice.ts'
 import type { CopyOptions } from './copy.ts'
 import type { Statement } from '../../core/statement.ts'
@@ -22,6 +22,10 @@ export interface Judged {
   readonly passed: readonly { readonly index: number; readonly relation: number; readonly number: number; readonly type: number; readonly typmod: number }[]
   /** Parameters that may hold tokens, and those that `sent` has in addition for what they stand for. */
   readonly turned: readonly TurnedParameter[]
+  /** The highest number of a parameter in `text`. */
+  readonly parameters: number
+  /** Masked columns that a write leaves as they were, because what it gives is what the mask shows. */
+  readonly kept: readonly string[]
   /** Masked columns that it uses beyond showing them: the client is told. */
   readonly computed: readonly string[]
   /** The same in every session of this view: not when it names a prepared statement. */
@@ -74,6 +78,7 @@ export interface Reader {
   readonly outdated: boolean
   /** Why nothing can be judged now, or null: client_encoding, standard_conforming_strings, a search path before pg_catalog. */
   readonly refusal: { readonly rule: string; readonly message: string; readonly hint: string } | null
+  readonly tokens: TokenCodec
   /** `text` lies at bytes[start, end). */
   read(text: string, bytes: Buffer, start: number, end: number): Judged | Promise<Judged>
   /** Texts to run on the client's own connection to learn what names mean now; their rows go to `learned`. Null when nothing is to learn. */

@@ -9,6 +9,7 @@ import * as frames from './frames.ts'
 import type { Guard, RowShape } from './guard.ts'
 import { LastName } from './names.ts'
 import type { Part, Reader } from './reader.ts'
+import { addedParameters, ownParameters } from './token-parameters.ts'
 
 const ch = (c: string): number => c.charCodeAt(0)
 const PARSE_COMPLETE = ch('1'), BIND_COMPLETE = ch('2'), CLOSE_COMPLETE = ch('3'), PARAMETERS = ch('t'), NO_DATA = ch('n'), COMPLETE = ch('C'), SUSPENDED = ch('s')
@@ -118,7 +119,15 @@ export class Replies {
       case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.touched !== '') this.#reader.prepared(owed.touched, null); if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
       case BIND_COMPLETE: this.#settle(owed, BIND); return PASS
       case CLOSE_COMPLETE: this.#settle(owed, CLOSE); if (owed.touches === 'statement') this.#reader.prepared(owed.touched, null); return PASS
-      case PARAMETERS: if (owed.kind !== DESCRIBE_STATEMENT) throw out(type); return PASS
+      case PARAMETERS: {
+        if (owed.kind !== DESCRIBE_STATEMENT) throw out(type)
+        const added = addedParameters(owed.judged?.turned ?? [])
+        if (added === 0) return PASS
+        const own = ownParameters(input.subarray(at, to), added)
+        this.#flush(answers)
+        answers.splice().copy(own, 0, own.length)
+        return DONE
+      }
       case NO_DATA:
         if (owed.kind !== DESCRIBE_STATEMENT && owed.kind !== DESCRIBE_PORTAL) throw out(type)
         c.owed.shift()

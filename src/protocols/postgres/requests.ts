@@ -14,6 +14,7 @@ import type { Guard } from './guard.ts'
 import { LastName } from './names.ts'
 import { NO_TYPES, Question, type Telling } from './question.ts'
 import type { Judged, Reader } from './reader.ts'
+import { writeTurnedBind } from './token-parameters.ts'
 
 /** A name no client can have used: it holds a character that no driver makes, and the run. */
 export const nothing = (run: number) => `SLUICE REFUSED run ${run}`
@@ -327,6 +328,7 @@ export class Requests {
   }
   #moved(judged: Judged, plan: Plan): void {
     if (judged.computed.length > 0) this.#tell.computed(judged.computed)
+    if (judged.kept.length > 0) this.#tell.kept(judged.kept)
     const c = this.#c
     if (judged.copyIn) this.#copyMayBegin = true
     if (judged.strictErrors) c.strict = true
@@ -378,7 +380,10 @@ export class Requests {
     if (prepared === undefined) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '26000', message: noStatement(statement), position: 0 })
     if (this.#c.portals.size > NAMES_MAX) return this.#refuseExtended(out, frames.B, { kind: 'server', code: '53400', message: `more than ${NAMES_MAX} portals`, position: 0 })
     const portal: Portal = { name: this.#portalNames.of(input, at + 5, nameEnd), prepared, formats: binding.formats, values: binding.values, plan: null, shape: null, described: false }
-    out.copy(input, at, to)
+    const { turned, parameters } = prepared.judged
+    // Another number of them is the server's to refuse.
+    if (turned.length > 0 && binding.values.count === parameters) writeTurnedBind(out, portal, turned, this.#reader.tokens)
+    else out.copy(input, at, to)
     const owed = this.#c.expectTouching(BIND, 'portal', portal.name)
     owed.portal = portal
     owed.prepared = prepared

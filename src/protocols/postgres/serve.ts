@@ -95,6 +95,7 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
         for (const column of fresh) told.add(column)
         if (fresh.length > 0) relay?.tell(`masked here: ${fresh.join(', ')}; conditions and functions see the mask, not the value`, 'compare it with one given value, where policy allows look-ups, or use other columns')
       },
+      kept: (columns) => relay?.tell(`left as they were: ${columns.join(', ')}; this writes back what a mask shows`, 'give real values for what is to change'),
     })
     opened.state = () => `${reader.state?.role ?? ''}\0${reader.state?.searchPath.join('\0') ?? ''}`
     relay = new Relay({

@@ -79,7 +79,7 @@ export class SessionReader implements Reader {
   readonly #listed: NonNullable<MaskOf['listed']>
   readonly #resource: string
   readonly #keyedHash: (text: string) => string
-  readonly #tokens: TokenCodec
+  readonly tokens: TokenCodec
   readonly #attribution: Attribution | null
   #catalog: Catalog | null = null
   #seen: Catalog | null = null
@@ -96,7 +96,7 @@ export class SessionReader implements Reader {
 
   constructor(parts: { shelf: CatalogShelf; grant: () => Grant; functions: readonly string[]; views: readonly string[]; resource: string; attribution?: Attribution | null; keyedHash: (text: string) => string; tokens: TokenCodec }) {
     this.#attribution = parts.attribution ?? null
-    this.#tokens = parts.tokens
+    this.tokens = parts.tokens
     this.#keyedHash = parts.keyedHash
     this.#shelf = parts.shelf
     this.#grant = parts.grant
@@ -219,7 +219,7 @@ export class SessionReader implements Reader {
     if (shape !== null && template !== undefined) return fill(template, text, bytes, start, end, shape)
     const judged = judge(text, {
       catalog: this.#catalog!, context: this.state!, column: columnOf(this.#grantSeen, this.#listed), grant: this.#grantSeen, functions: this.#listed.functions, refusal: this.refusal,
-      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash, attribution: this.#attribution, tokens: this.#tokens,
+      prepared: (name) => this.#named(name), keyedHash: this.#keyedHash, attribution: this.#attribution, tokens: this.tokens,
     })
     if (judged instanceof Promise) return judged
     if (refusal !== null || !judged.lasting) return judged

@@ -20,6 +20,7 @@ import type { Budget } from '../core/policy.ts'
 import { openKeyring, writeKeyring } from '../store/keyring.ts'
 import { HeadKeeper, recordOpener } from '../store/record/index.ts'
 import type { Keyring } from '../store/secrets.ts'
+import type { StoreAddress } from '../store/database.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { Bus } from './bus.ts'
 import { type Certificates, certificates } from './certificates.ts'
@@ -106,21 +107,31 @@ class Supervisor implements Gateway {
     const instance = await this.#store.begin()
     this.#endings.push(() => { void instance.end().catch(() => {}) })
     this.#heads = await HeadKeeper.open({ data: gateway.data, second: gateway.heads })
+    const known = this.#heads.logs().length
     await this.#attest()
-    const crashed = await recover(gateway.data, this.#heads)
-    if (crashed.length > 0 || (this.#heads.logs().length > 0 && (await this.#store.sessions.list({ limit: 1 })).length === 0)) this.#endings.push(reindex(gateway.data, storage.address))
     this.#keys = new KeyFetcher({ failed: (issuer, why) => log.warn({ issuer, why }, 'an issuer gave no keys') })
     this.#revocations = await this.#store.revocations.all()
     const reviewUrl = (id: string) => `${this.webUrl()}/reviews/${id}`
     if (gateway.webhook !== null) this.#hook = startWebhook({ url: gateway.webhook.url, secret: (await resolveSecret(gateway.webhook.secret, this.#store.secrets, this.#keyring)) ?? '', reviewUrl, failed: (message) => log.warn(message) })
     this.#desk = openReviewDesk({ store: this.#store, instance: instance.number, reviewUrl, waiting: (review) => this.#hook?.tell(review) })
     this.#endings.push(this.#store.sweeping((review) => this.#reviewEnded(review), (error) => log.warn({ error: String(error) }, 'the store could not be swept')))
-    this.#endings.push(startUpkeep({ data: gateway.data, heads: this.#heads, resources: () => this.config.resources }))
     this.#listenToStore()
     await this.#startWorkers()
     await this.#startWeb()
+    this.#recovered = this.#recoverAll(gateway.data, storage.address, known)
     this.#watch()
     log.info({ workers: this.#hands.length, listen: gateway.listen }, 'serving')
+  }
+
+  #recovered: Promise<void> = Promise.resolve()
+  /** What an earlier start left open is signed while this one serves already; only then is anything of it sealed or retired. */
+  async #recoverAll(data: string, store: StoreAddress, known: number): Promise<void> {
+    try {
+      const crashed = await recover(data, this.#heads, (writer) => !writer.startsWith(`${this.#bootId}-`), () => this.#stopping === null)
+      if (this.#stopping !== null) return
+      if (crashed.length > 0 || (known > 0 && (await this.#store.sessions.list({ limit: 1 })).length === 0)) this.#endings.push(reindex(data, store))
+    } catch (error) { log.error({ error: error instanceof Error ? error.message : String(error) }, 'what an earlier start left open could not be signed') }
+    if (this.#stopping === null) this.#endings.push(startUpkeep({ data, heads: this.#heads, resources: () => this.config.resources }))
   }
 
   webUrl(): string {
@@ -172,7 +183,7 @@ class Supervisor implements Gateway {
       await new Promise((done) => setTimeout(done, waitMs))
       if (this.#stopping !== null) return
       try {
-        await recover(this.config.gateway.data, this.#heads, (writer) => writer.startsWith(`${this.#bootId}-${number}-`))
+        await recover(this.config.gateway.data, this.#heads, (writer) => writer.startsWith(`${this.#bootId}-${number}-`), () => this.#stopping === null)
         if (this.#stopping !== null) return
         await this.#startWorker(number)
         return
@@ -331,7 +342,7 @@ class Supervisor implements Gateway {
       })
     })
   }
-  #address: import('../store/database.ts').StoreAddress | null = null
+  #address: StoreAddress | null = null
   #storeAddress() { if (this.#address === null) throw new Error('the store is not open'); return this.#address }
 
   async health(): Promise<string | null> {
@@ -396,6 +407,7 @@ class Supervisor implements Gateway {
     this.#web?.child.kill('SIGTERM')
     await gone
     clearTimeout(late)
+    await this.#recovered
     for (const end of this.#endings) end()
     this.#web?.child.kill('SIGKILL')
     await this.#heads?.close()

@@ -48,9 +48,9 @@ export function startUpkeep(parts: UpkeepParts): () => void {
   return () => clearInterval(timer)
 }
 
-/** Before anything else writes there: at the start, or for the writers of one worker that is dead. */
-export async function recover(data: string, heads: HeadKeeper, isGone?: (writer: string) => boolean): Promise<Recovered[]> {
-  const found = await recoverRecordings(data, heads, isGone)
+/** For the writers of an earlier start, or of one worker that is dead: who lives writes other logs. */
+export async function recover(data: string, heads: HeadKeeper, isGone: (writer: string) => boolean, goesOn: () => boolean): Promise<Recovered[]> {
+  const found = await recoverRecordings(data, heads, isGone, goesOn)
   for (const { log: name, cutBytes, why } of found) log[why === 'crash' ? 'warn' : 'error']({ log: name, cutBytes, why }, why === 'crash' ? 'a log that nobody closed was signed as it was left' : 'a log is not what was signed: `sluice audit verify` tells where')
   return found
 }

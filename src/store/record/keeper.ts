@@ -186,7 +186,13 @@ export class HeadKeeper {
     this.#add({ kind: 'head', log: head.log, segment: head.segment, batch: head.batch, hash: head.hash, bytes: head.bytes, atMs: head.atMs, state: head.state })
   }
   /** Signs what recovery or retirement found or did. */
-  async sign(entry: Extract<Entry, { kind: 'crash' | 'retired' }>): Promise<void> { this.#add(entry); fsyncSync(this.#own); if (this.#second !== null) fsyncSync(this.#second) }
+  async sign(entry: Extract<Entry, { kind: 'crash' | 'retired' }>): Promise<void> {
+    this.#add(entry)
+    // A deletion is on disk before it happens; what was found stays to be found.
+    if (entry.kind !== 'retired') return
+    fsyncSync(this.#own)
+    if (this.#second !== null) fsyncSync(this.#second)
+  }
   /** For files that prove themselves. */
   readonly signing = (bytes: Buffer): Buffer => sign(null, bytes, this.#key)
   logs(): readonly LogState[] { return [...this.#logs.values()] }

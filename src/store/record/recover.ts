@@ -12,10 +12,12 @@ import { FolderShelf } from './shelf.ts'
 export interface Recovered { readonly log: string; readonly segment: number; readonly batch: number; readonly cutBytes: number; readonly why: 'crash' | 'broken' }
 type Last = LogState['last'] | null
 
-export async function recoverRecordings(data: string, keeper: HeadKeeper, isGone: (writer: string) => boolean = () => true): Promise<Recovered[]> {
+/** `goesOn`: asked before each log, so that a stop need not wait for all of them. */
+export async function recoverRecordings(data: string, keeper: HeadKeeper, isGone: (writer: string) => boolean = () => true, goesOn: () => boolean = () => true): Promise<Recovered[]> {
   const shelf = new FolderShelf(join(data, 'recordings'))
   const found: Recovered[] = []
   for (const log of shelf.logs()) {
+    if (!goesOn()) break
     if (keeper.isOver(log) || keeper.isOwn(log) || !isGone(log.slice(log.indexOf('/') + 1))) continue
     const recovered = await recoverLog(shelf, log, keeper)
     if (recovered !== null) found.push(recovered)

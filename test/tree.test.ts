@@ -10,13 +10,13 @@ const LINES_MAX = 500
 const BANNED_FOLDERS = /(^|\/)(utils?|common|helpers?|services?|misc|lib)\//
 /** Folder of src/ → what it may import beside itself. `*` stands for everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  core: [], sql: [], shell: [], detect: [], tokens: [],
+  core: [], sql: [], shell: [], detect: [], attack: [], tokens: [],
   content: ['core', 'detect'],
   wire: ['core'],
   protocols: ['core', 'wire', 'sql', 'shell', 'detect', 'tokens', 'content'],
   auth: ['core'], store: ['core'], tunnel: ['core'],
   api: ['core', 'auth', 'store'],
-  cli: ['api/schema.ts', 'main.ts', 'config.ts', 'core', 'store/record', 'demo'],
+  cli: ['api/schema.ts', 'main.ts', 'config.ts', 'core', 'store/record', 'demo', 'attack'],
   config: ['core'], 'config.ts': ['config', 'core'],
   gateway: ['*'], demo: ['*'], 'main.ts': ['*'],
 }

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   reviews: { what: 'list, show, approve and deny', load: () => import('./reviews.ts') },
   sessions: { what: 'list, show, replay, tail, cancel, kill, export', load: () => import('./sessions.ts') },
   policy: { what: 'check, test and explain', load: () => import('./policy.ts') },
+  attack: { what: 'try the shipped attacks on a resource or any PostgreSQL gateway', load: () => import('./attack.ts') },
   audit: { what: 'verify the record', load: () => import('./audit.ts') },
   doctor: { what: 'what is wrong, and what to do', load: () => import('./doctor.ts') },
   emergency: { what: 'make a break-glass account', load: () => import('./emergency.ts') },

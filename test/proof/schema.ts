@@ -28,6 +28,9 @@ export const TABLES: readonly Table[] = [
   table('mv_people', 'id:int ssn:text!', { view: true }),
 ]
 
+/** What lies in files of its own. */
+export const STORED: readonly string[] = ['people', 'orders', 'teams', 'plain', 'events', 'animals', 'dogs', 'mv_people', 'people_log']
+
 const SCHEMA = `
 CREATE SCHEMA hr; GRANT ALL ON SCHEMA hr TO app; GRANT ALL ON SCHEMA public TO app; SET ROLE app;
 CREATE TYPE addr AS (street text, zip int); CREATE DOMAIN short AS text CHECK (length(VALUE) < 200); CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');

@@ -4,7 +4,7 @@ import { fields } from '../postgres/client.ts'
 import { random } from '../postgres/conversations.ts'
 import { MemoryShelf, openBare, openTestSession, type TestSession } from '../postgres/session.ts'
 import type { TestServer } from '../servers/postgres.ts'
-import { marks, policies } from './schema.ts'
+import { marks, policies, STORED } from './schema.ts'
 import { script, type Script, type Sent } from './scripts.ts'
 
 export interface Finding { readonly kind: 'difference' | 'mark' | 'bare' | 'ended'; readonly seed: number; readonly script: Script; readonly at: string; readonly a: string; readonly b: string }
@@ -107,6 +107,8 @@ export async function runTwins(server: TestServer, shelves: readonly [MemoryShel
   const found = marksOf(run.wide)
   let number = run.lane
   while (!run.until(tally)) {
+    // What was undone lies in the tables, more of it in some than in others: their sizes lead to the plans, and those to the order of rows.
+    await Promise.all(['a', 'b', 'c'].map((name) => server.sql(`VACUUM (FULL, ANALYZE) ${STORED.join(', ')}`, `${name}${run.lane}`)))
     const lane = await openLane(server, run.lane, run.wide, shelves, run.user)
     try {
       for (let batch = 0; batch < SESSION_BATCHES && !run.until(tally); batch++) {

@@ -52,7 +52,7 @@ const KEYS: readonly Key[] = [
   // OpenAI (sk-, sk-proj-, sk-svcacct-, sk-admin-), Anthropic (sk-ant-), OpenRouter (sk-or-) and others of that shape; Groq, xAI, Perplexity, Replicate, Hugging Face
   key('sk-', DASHED, 20, { mixed: 16 }), key('gsk_', ALPHANUMERIC, 48), key('xai-', ALPHANUMERIC, 60), key('pplx-', ALPHANUMERIC, 40), key('r8_', ALPHANUMERIC, 37), key('hf_', ALPHANUMERIC, 34),
   // HashiCorp Vault, DigitalOcean, Shopify, Linear, Sentry, Grafana, Postman, New Relic, Atlassian, Notion, Figma, Airtable, Supabase, PlanetScale, Doppler, age
-  ...keys('hvs. hvb. hvr.', DASHED, 24), ...keys('dop_v1_ doo_v1_ dor_v1_', HEXADECIMAL, 64), ...keys('shpat_ shpca_ shppa_ shpss_', HEXADECIMAL, 32), key('lin_api_', ALPHANUMERIC, 32),
+  ...keys('hvs. hvb.', DASHED, 24), ...keys('dop_v1_ doo_v1_ dor_v1_', HEXADECIMAL, 64), ...keys('shpat_ shpca_ shppa_ shpss_', HEXADECIMAL, 32), key('lin_api_', ALPHANUMERIC, 32),
   ...keys('sntrys_ sntryu_', DASHED, 40), key('glsa_', DASHED, 32), key('glc_', BASE64, 32), key('PMAK-', DASHED, 59), key('NRAK-', UPPER, 27), key('ATATT3', DASHED, 100, { anchor: 4 }), key('ntn_', ALPHANUMERIC, 40), key('figd_', DASHED, 40),
   key('sbp_', HEXADECIMAL, 40), key('pscale_tkn_', DASHED, 32), key('dp.pt.', ALPHANUMERIC, 40), key('AGE-SECRET-KEY-1', UPPER, 58, { anchor: 3 }),
 ]

@@ -15,9 +15,12 @@ const STRENGTH = ['null', 'redact', 'hash', 'token', 'partial'] as const
 export type Hiding = (typeof STRENGTH)[number]
 export interface DetectorRule { readonly detector: string; /** RE2 syntax, for a detector of one's own. */ readonly pattern: string | null; readonly with: Hiding; readonly rule: string }
 
+export class Tally { counts: Float64Array | null = null }
 export interface Detector {
   /** Strongest first; spans refer to them by index. */
   readonly rules: readonly DetectorRule[]
+  /** Where what is hidden is counted, by rule; whoever works with a detector sets it before. */
+  readonly tally: Tally
   /** The same rules where a column's name tells more: digits without their usual shape are then taken for what the name says. */
   inColumn(name: string): Detector
   /** Replaces what `found` holds by what lies in bytes[start, end). Whether there is anything. */
@@ -162,8 +165,10 @@ class Scanner implements Detector {
   /** Of these rules in columns of other names, by what the names say; shared by all of them. */
   readonly #columns: Map<number, Scanner>
 
-  constructor(rules: readonly DetectorRule[], hints = 0, columns = new Map<number, Scanner>()) {
+  readonly tally: Tally
+  constructor(rules: readonly DetectorRule[], hints = 0, columns = new Map<number, Scanner>(), tally = new Tally()) {
     this.rules = rules
+    this.tally = tally
     this.#hints = hints
     this.#columns = columns.set(hints, this)
     for (const { detector, pattern } of rules) if (pattern === null && !(DETECTORS as readonly string[]).includes(detector)) throw new Error(`no detector is named ${detector}`)
@@ -179,7 +184,7 @@ class Scanner implements Detector {
 
   inColumn(name: string): Detector {
     const hints = hintsOf(name)
-    return hints === this.#hints ? this : this.#columns.get(hints) ?? new Scanner(this.rules, hints, this.#columns)
+    return hints === this.#hints ? this : this.#columns.get(hints) ?? new Scanner(this.rules, hints, this.#columns, this.tally)
   }
 
   scan(bytes: Uint8Array, start: number, end: number, found: Found): boolean {

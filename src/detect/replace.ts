@@ -15,6 +15,7 @@ export interface Sink { copy(source: Uint8Array, start: number, end: number): vo
 
 /** Writes bytes[start, end) with every found span replaced by what its rule says. */
 export function writeHidden(detector: Detector, found: Found, bytes: Buffer, start: number, end: number, hash: KeyedHash, out: Sink): void {
+  count(detector, found)
   let done = start
   for (let i = 0; i < found.count; i++) {
     const from = found.from[i]!, to = found.to[i]!
@@ -25,6 +26,12 @@ export function writeHidden(detector: Detector, found: Found, bytes: Buffer, sta
     done = to
   }
   out.copy(bytes, done, end)
+}
+
+/** Adds what was found to the detector's counts. */
+export function count(detector: Detector, found: Found): void {
+  const { counts } = detector.tally
+  if (counts !== null) for (let i = 0; i < found.count; i++) counts[found.rule[i]!]!++
 }
 
 /** Part of a text can't be NULL: `null` hides like `redact`. */

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClassifiedView } from '../../src/api/schema.ts'
+import { RecordReader, recordOpener } from '../../src/store/record/index.ts'
 import { callApi } from '../servers/api.ts'
 import { startIssuer, startTestGateway, type TestGateway, type TestIssuer } from '../servers/gateway.ts'
 import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
@@ -51,6 +53,11 @@ policies:
     mask: [{ tags: [pii], with: redact }]
     deny: [{ name: no-private, tags: [private] }]
     budget: [{ rows: 50, per: 1h, tags: [rare] }]
+  - name: seekers
+    who: { groups: [seek] }
+    on: { resources: [orders] }
+    allow: [read]
+    mask: [{ tags: [pii], detect: [phone, email], with: redact }]
 `, { gateway: '  admins: { groups: [platform] }\n', workers: 1 })
     admin = await issuer.token('ana@x.example', 'platform,dev')
   })
@@ -90,5 +97,19 @@ policies:
     assert.equal((await client.query('SELECT id FROM large')).rowCount, 30_000)
     await assert.rejects(client.query('SELECT mail_address FROM large'), { code: '42501', message: /budget/ })
     await client.end()
+  })
+
+  test(`PostgreSQL ${version}: what detectors hide is counted in the record, by kind and statement`, async () => {
+    const client = await gateway.client({ database: 'orders', password: await issuer.token('cy@x.example', 'seek') })
+    const { rows } = await client.query('SELECT notes, "Weird ""Name" FROM customers WHERE id <= 40 ORDER BY id')
+    assert.deepEqual(rows[3], { notes: 'called from [hidden] about the order', 'Weird "Name': '[hidden]' })
+    await client.query('SELECT id FROM customers')
+    assert.equal((await client.query({ text: 'SELECT notes FROM customers WHERE id = $1', values: [8] })).rows[0].notes, 'called from [hidden] about the order')
+    await client.end()
+    const events = () => [...new RecordReader(join(gateway.data, 'recordings'), recordOpener(join(gateway.data, 'keys'))).events()].map(({ body }) => body as { what?: string; run?: number; kinds?: unknown }).filter(({ what }) => what === 'found')
+    for (let i = 0; i < 50 && events().length < 2; i++) await sleep(100)
+    const found = events()
+    assert.deepEqual(found.map(({ kinds }) => kinds), [{ phone: 10, email: 40 }, { phone: 1 }])
+    assert.equal(new Set(found.map(({ run }) => run)).size, 2)
   })
 }

@@ -34,6 +34,10 @@ export interface Hiding {
   words(message: Buffer, strict: boolean): Buffer | null
   /** A RowDescription whose column names were cleaned; null when it may go as it is. */
   description(message: Buffer): Buffer | null
+  /** Server bytes are about to be read: what detectors hide from now on is this session's. */
+  counting(): void
+  /** The run's answer ends, or stops for now: what was hidden in it goes into the record. */
+  counted(run: number): void
   /** A value in free text, cleaned. */
   text(value: string): string
 }
@@ -46,6 +50,9 @@ export class Guard {
 
   #last: RowShape | null = null
   get inspects(): boolean { return this.#hiding.active }
+
+  counting(): void { if (this.#hiding.active) this.#hiding.counting() }
+  counted(run: number): void { if (this.#hiding.active) this.#hiding.counted(run) }
 
   shape(input: Buffer, at: number, to: number, judged: Judged | null, formats: readonly number[], known: RowShape | null): RowShape {
     const shows = this.#own === null ? null : judged?.shows ?? null

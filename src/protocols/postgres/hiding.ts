@@ -26,17 +26,39 @@ function detectorOf(grant: Grant): Detector | null {
   return detectors.get(grant.maskKey) ?? null
 }
 
-export function hidingOf(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string, tokens: Tokens): Hiding { return new GrantHiding(grant, reader, keyedHash, tokens) }
+/** Told once per answer in which detectors hid something: how many of each kind. */
+export type TellFound = (run: number, kinds: Readonly<Record<string, number>>) => void
+
+export function hidingOf(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string, tokens: Tokens, found: TellFound = () => {}): Hiding { return new GrantHiding(grant, reader, keyedHash, tokens, found) }
 
 class GrantHiding implements Hiding {
   readonly #grant: () => Grant
   readonly #reader: SessionReader
   readonly #hash: (bytes: Uint8Array) => string
   readonly #tokens: Tokens
-  constructor(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string, tokens: Tokens) { this.#grant = grant; this.#reader = reader; this.#hash = keyedHash; this.#tokens = tokens }
+  readonly #found: TellFound
+  constructor(grant: () => Grant, reader: SessionReader, keyedHash: (bytes: string | Uint8Array) => string, tokens: Tokens, found: TellFound) { this.#grant = grant; this.#reader = reader; this.#hash = keyedHash; this.#tokens = tokens; this.#found = found }
 
   get active(): boolean { return this.#grant().masks }
   get #detector(): Detector | null { return detectorOf(this.#grant()) }
+
+  #countedBy: Detector | null = null
+  #counts = new Float64Array(0)
+  /** Detectors are shared by sessions, and answers are read to their end one chunk at a time. */
+  counting(): void {
+    const detector = this.#detector
+    if (detector === null) return
+    if (detector !== this.#countedBy) { this.#countedBy = detector; this.#counts = new Float64Array(detector.rules.length) }
+    detector.tally.counts = this.#counts
+  }
+  counted(run: number): void {
+    const counts = this.#counts
+    let some = false
+    for (let i = 0; i < counts.length; i++) if (counts[i] !== 0) some = true
+    if (!some) return
+    this.#found(run, Object.fromEntries(this.#countedBy!.rules.flatMap(({ detector }, i) => (counts[i] === 0 ? [] : [[detector, counts[i]!]]))))
+    counts.fill(0)
+  }
 
   /** Masked columns by the origin that the server reports: partitions, children and generated columns among them. */
   #masked(table: number, column: number): MaskKind | null {

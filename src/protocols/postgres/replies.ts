@@ -1,7 +1,7 @@
 // Server messages → what the client gets. Whole messages only; the longest unchanged run goes out as one slice; rows are walked by
 // their lengths, and decoded only where a mask applies. Every message type has a rule; one that can't come here ends the session.
 import { Malformed, SluiceError } from '../../core/errors.ts'
-import type { Denied, Plan } from '../../core/session.ts'
+import type { Denied, Plan, Seen } from '../../core/session.ts'
 import type { Answers } from '../../wire/codec.ts'
 import { ABORTED, BIND, CLOSE, type Conversation, DESCRIBE_PORTAL, DESCRIBE_STATEMENT, EXECUTE, type Owed, PARSE, type Portal, QUERY, type Refusal, SYNC } from './conversation.ts'
 import { cellsOf, textCells } from './cells.ts'
@@ -48,6 +48,7 @@ export class Replies {
 
   take(input: Buffer, at: number, end: number, to: Answers): number {
     let position = at, passFrom = at
+    this.#guard.counting()
     while (end - position >= 5) {
       const length = frames.frameLength(input, position, end, false)
       const next = position + length
@@ -116,7 +117,7 @@ export class Replies {
   #answer(type: number, input: Buffer, at: number, to: number, owed: Owed, answers: Answers): number {
     const c = this.#c
     switch (type) {
-      case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.touched !== '') this.#reader.prepared(owed.touched, null); if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
+      case PARSE_COMPLETE: this.#settle(owed, PARSE); if (owed.touched !== '') this.#reader.prepared(owed.touched, null); if (owed.plan !== null) this.#saw(answers, owed.plan, { kind: 'executed', tag: 'PARSE' }); return PASS
       case BIND_COMPLETE: this.#settle(owed, BIND); return PASS
       case CLOSE_COMPLETE: this.#settle(owed, CLOSE); if (owed.touches === 'statement') this.#reader.prepared(owed.touched, null); return PASS
       case PARAMETERS: {
@@ -141,6 +142,7 @@ export class Replies {
         return PASS
       case SUSPENDED:
         if (owed.kind !== EXECUTE) throw out(type)
+        if (owed.plan !== null) this.#guard.counted(owed.plan.run)
         if (c.cut !== null && c.cut.plan === owed.plan) this.#endOfCut(answers)
         c.owed.shift()
         return PASS
@@ -223,7 +225,8 @@ export class Replies {
     if (part.closes === '*') c.cursors.clear()
     else if (part.closes !== null) c.cursors.delete(part.closes)
   }
-  #seen(owed: Owed, tag: string, answers: Answers): void { if (owed.plan !== null) answers.saw(owed.plan, { kind: 'executed', tag }) }
+  #saw(answers: Answers, plan: Plan, what: Seen): void { this.#guard.counted(plan.run); answers.saw(plan, what) }
+  #seen(owed: Owed, tag: string, answers: Answers): void { if (owed.plan !== null) this.#saw(answers, owed.plan, { kind: 'executed', tag }) }
 
   #ready(input: Buffer, at: number, owed: Owed | undefined, answers: Answers): number {
     const c = this.#c
@@ -265,7 +268,7 @@ export class Replies {
     if (c.copyIn !== null) { c.syncsDue = c.copySyncs; c.copySyncs = 0 }
     c.copyIn = null
     c.copyOut = null
-    if (owed.plan !== null && c.cut === null) answers.saw(owed.plan, owed.refused === null ? { kind: 'failed', code: fields } : owed.begun ? { kind: 'ended', rule: 'record' } : { kind: 'skipped' })
+    if (owed.plan !== null && c.cut === null) this.#saw(answers, owed.plan, owed.refused === null ? { kind: 'failed', code: fields } : owed.begun ? { kind: 'ended', rule: 'record' } : { kind: 'skipped' })
     owed.failed = true
     const cutting = c.cut
     if (owed.kind !== QUERY && owed.kind !== SYNC) this.#skip(owed, answers)
@@ -289,7 +292,7 @@ export class Replies {
       // A Parse of the unnamed statement drops the old one first, whatever becomes of the new.
       if (owed === failed && owed.kind === PARSE && owed.touched === '') owed.before = undefined
       c.undo(owed)
-      if (owed !== failed && owed.plan !== null && owed.kind !== BIND) answers.saw(owed.plan, { kind: 'skipped' })
+      if (owed !== failed && owed.plan !== null && owed.kind !== BIND) this.#saw(answers, owed.plan, { kind: 'skipped' })
     }
   }
   /** The server came to the end of an answer that was cut. With nothing behind it in the batch, it must fail there, as its error tells the client. */
@@ -304,7 +307,7 @@ export class Replies {
     if (cut === null || cut.told) return
     cut.told = true
     writeRefusal(answers, { kind: 'denied', why: cut.why })
-    answers.saw(cut.plan, { kind: 'ended', rule: cut.why.rule })
+    this.#saw(answers, cut.plan, { kind: 'ended', rule: cut.why.rule })
   }
   cut(plan: Plan, why: Denied): void { this.#c.cut = { plan, why, told: false, failing: false } }
 

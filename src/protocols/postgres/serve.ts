@@ -85,7 +85,7 @@ async function run(greeting: Extract<Greeting, { kind: 'login' }>, opened: Opene
     if (socket.destroyed) { upstream.socket.destroy(); return 'the client left' }
     const reader = new SessionReader({ shelf, grant: () => session.grant, functions: resource.functions, views: resource.views ?? [], resource: `${resource.name}\0${database}`, keyedHash: opened.keyedHash, attribution, tokens: codecOf(opened.tokens) })
     const own = attribution?.by === 'application_name' ? new OwnName(attribution.who, application) : null
-    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash, opened.tokens), own)
+    const guard = new Guard(hidingOf(() => session.grant, reader, opened.keyedHash, opened.tokens, (run, kinds) => session.note('found', { run, kinds })), own)
     let relay: Relay | null = null
     const told = new Set<string>()
     const codec = new PostgresCodec(reader, guard, {

@@ -1,7 +1,7 @@
 // The mask of a result column by its PostgreSQL type and format: hidden whole, or searched by detectors where its type can hold text.
 // Types, typmods and the structure around a value never change; what has no safe replacement becomes NULL.
 import { type CellMask, HIDDEN, type MaskKind, NULLED, REPLACED, UNCHANGED } from '../../core/mask.ts'
-import { type Detector, Found, HASH_CHARS, type KeyedHash, partial, writeHidden } from '../../detect/index.ts'
+import { count, type Detector, Found, HASH_CHARS, type KeyedHash, partial, writeHidden } from '../../detect/index.ts'
 import { textArrayMask } from './arrays.ts'
 import { binaryArrayMask, binaryHstoreMask, binaryRecordMask, isBinaryArray, isBinaryHstore, isBinaryRecord } from './composites.ts'
 import { binaryJsonbMask, jsonMask } from './json.ts'
@@ -131,7 +131,11 @@ class Masks {
   }
   #foundIsNull(): CellMask {
     const found = new Found(), detector = this.#detector
-    return (input, start, end) => (detector.scan(input, start, end, found) ? NULLED : UNCHANGED)
+    return (input, start, end) => {
+      if (!detector.scan(input, start, end, found)) return UNCHANGED
+      count(detector, found)
+      return NULLED
+    }
   }
 }
 

@@ -17,6 +17,10 @@ const LEASE_ROWS = 1_000
 const LEASE_PARTS = 20
 const leaseRows = (account: BudgetAccount, rowsMax: number, rows: number): number => Math.max(1, Math.min(rowsMax, Math.max(rows, Math.min(LEASE_ROWS, Math.floor(account.budget.rows / LEASE_PARTS)))))
 
+/** Attempts at masked columns within this time that are an alert. */
+export const PROBES_ALERT = 20
+export const PROBES_MS = 10 * 60_000
+
 export interface SessionParts {
   readonly id: string
   readonly identity: Identity
@@ -27,6 +31,8 @@ export interface SessionParts {
   readonly facts: SessionFacts
   /** State that a review binds to beside the bytes: role, search path. */
   state(): string
+  /** Tells whoever runs this gateway of what should be looked at. */
+  alert?(facts: Readonly<Record<string, unknown>>): void
   /** Replaces what a detector finds in text that the record will hold. */
   redact(text: string): string
 }
@@ -118,7 +124,11 @@ export class LiveSession implements Session {
   #verdict(ask: Ask, run: number): Verdict | Promise<Verdict> {
     const judgement = this.#judge(ask)
     const denied = this.#refusal(ask, judgement)
-    if (denied !== null) return this.#deny(ask, run, denied)
+    if (denied !== null) {
+      const { masking, guarded } = ask.statement
+      if (guarded && masking?.kind === 'refused' && denied.rule === masking.rule) this.#probed(run, 'refused', [])
+      return this.#deny(ask, run, denied)
+    }
     if (ask.phase === 'prepare') return this.#allow(ask, run, judgement, [])
     return this.#run(ask, run, judgement)
   }
@@ -172,7 +182,7 @@ export class LiveSession implements Session {
       const answers = masking.lookups.map((lookup) => this.#p.ports.rates.lookup(this.identity.subject, lookup))
       const settle = (within: readonly boolean[]): Verdict | Promise<Verdict> => {
         const over = within.indexOf(false)
-        this.#p.record.append('note', JSON.stringify({ what: 'lookup', run, columns: masking.lookups.map((l) => l.column), within: over < 0 }))
+        this.#probed(run, over < 0 ? 'lookup' : 'beyond the rate', masking.lookups.map((l) => l.column))
         if (over < 0) return this.#budgeted(ask, run, judgement, limits)
         const lookup = masking.lookups[over]!
         return this.#deny(ask, run, { rule: lookup.rule, message: `look-ups of ${lookup.column} are limited to ${lookup.count} per ${Math.round(lookup.perMs / 1000)} s`, hint: 'wait, then ask again', code: 'policy' })
@@ -180,6 +190,30 @@ export class LiveSession implements Session {
       return answers.some((a) => a instanceof Promise) ? Promise.all(answers).then(settle) : settle(answers as boolean[])
     }
     return this.#budgeted(ask, run, judgement, limits)
+  }
+
+  /**
+   * An attempt at masked columns: a look-up of each of these, or what the masks refused. Many in a short time, over all sessions of the identity on
+   * this resource, are an event of their own and an alert: of each session once per that time.
+   */
+  #probed(run: number, how: 'lookup' | 'beyond the rate' | 'refused', columns: readonly string[]): void {
+    this.#p.record.append('probe', JSON.stringify({ run, how, columns }))
+    const key = `${this.identity.issuer} ${this.identity.subject}`
+    for (let i = 0; i < Math.max(1, columns.length); i++) {
+      const usual = this.#p.ports.rates.lookup(key, { column: this.resource.name, rule: 'probing', count: PROBES_ALERT - 1, perMs: PROBES_MS })
+      if (usual instanceof Promise) void usual.then((within) => { if (!within) this.#alert(run, columns) }, () => {})
+      else if (!usual) this.#alert(run, columns)
+    }
+  }
+  #alertedMs = -Infinity
+  #alert(run: number, columns: readonly string[]): void {
+    const nowMs = this.#p.ports.now()
+    if (this.#closed || nowMs - this.#alertedMs < PROBES_MS) return
+    this.#alertedMs = nowMs
+    const facts = { run, how: 'alert', attempts: PROBES_ALERT, withinMs: PROBES_MS, columns }
+    // A record that fails is told where a statement is asked.
+    try { this.#p.record.append('probe', JSON.stringify(facts)) } catch (error) { if (!(error instanceof RecordFailed)) throw error }
+    this.#p.alert?.(facts)
   }
 
   #budgeted(ask: Ask, run: number, judgement: Judgement, limits: readonly Limit[]): Verdict | Promise<Verdict> {

@@ -111,6 +111,7 @@ export class Door implements Gate {
     let state = () => ''
     const session = new LiveSession({
       id, identity, resource, grant, record, ports: this.#p.ports, redact: this.#p.redactor(grant), state: () => state(),
+      alert: (facts) => log.warn({ session: id, subject: identity.subject, resource: resource.name, ...facts }, 'masked columns are being probed'),
       facts: { id, database, client: client.address, startedAtMs },
     })
     try {

@@ -65,6 +65,7 @@ export interface SessionOptions {
   /** Makes every append to the record wait this long to be durable. */
   readonly durableMs?: number
   readonly highWaterMark?: number
+  readonly rates?: SessionPorts['rates']
 }
 
 export async function openTestSession(server: Pick<TestServer, 'port'>, options: SessionOptions = {}): Promise<TestSession> {
@@ -77,7 +78,7 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   const record: TestSession['record'] = [], waiting: Waiting[] = [], failures: unknown[] = [], tap: Buffer[] = []
   const keyedHash = (bytes: string | Uint8Array) => createHash('sha256').update('key').update(bytes).digest('hex')
   const ports: SessionPorts = {
-    keyedHash, now: () => Date.now(), budgets: { lease: (_account, rows) => ({ granted: rows, slice: 0 }), giveBack() {} }, rates: { lookup: () => true },
+    keyedHash, now: () => Date.now(), budgets: { lease: (_account, rows) => ({ granted: rows, slice: 0 }), giveBack() {} }, rates: options.rates ?? { lookup: () => true },
     reviews: {
       hold(request, opened) {
         const id = `review-${waiting.length + 1}`

@@ -2,6 +2,8 @@
 // that a token was turned into.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { PROBES_ALERT } from '../../src/core/open.ts'
+import type { SessionPorts } from '../../src/core/ports.ts'
 import { Tokens } from '../../src/tokens/tokens.ts'
 import { startPostgres, SUITE_VERSIONS, type TestServer } from '../servers/postgres.ts'
 import * as m from './client.ts'
@@ -22,9 +24,9 @@ before(async () => {
 })
 after(async () => { for (const server of servers) await server.stop() })
 const POLICY = 'policies: [{ name: p, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin], mask: [{ fields: ["*.email", "*.ssn", "*.code"], with: token }] }]\n'
-async function eachServer(body: (s: TestSession) => Promise<void>, policies = POLICY): Promise<void> {
+async function eachServer(body: (s: TestSession) => Promise<void>, policies = POLICY, rates?: () => SessionPorts['rates']): Promise<void> {
   for (const server of servers) {
-    const session = await openTestSession(server, { policies })
+    const session = await openTestSession(server, { policies, ...(rates === undefined ? {} : { rates: rates() }) })
     try {
       await body(session)
       assert.doesNotMatch(session.client.seen.map((one) => one.body.toString('latin1')).join('\n'), LEAK, 'a value reached the client')
@@ -89,6 +91,22 @@ test('nothing of the session tells the text that was sent', () => eachServer(asy
 }))
 test('a token that is asked for is counted like any look-up, and refused beyond its rate in words', () => eachServer(async (s) => {
   await s.client.ask([m.query(`SELECT id FROM people WHERE email IN ('${mail}', '${mail}')`)])
-  const notes = s.record.filter(({ kind, body }) => kind === 'note' && body.what === 'lookup')
+  const notes = s.record.filter(({ kind, body }) => kind === 'probe' && body.how === 'lookup')
   assert.deepEqual(notes.map(({ body }) => (body.columns as string[]).length), [2])
 }, POLICY.replace('with: token }', 'with: token, lookups: 3/1m }')))
+
+const counting = (): SessionPorts['rates'] => {
+  const counts = new Map<string, number>()
+  return { lookup: async (identity, { rule, column, count }) => { const key = `${identity}|${rule}|${column}`; const now = (counts.get(key) ?? 0) + 1; counts.set(key, now); return now <= count } }
+}
+test('attempts at masked columns are events of their own kind, and many of them an alert; other refusals and plain statements are neither', () => eachServer(async (s) => {
+  const probes = (how: string) => s.record.filter(({ kind, body }) => kind === 'probe' && body.how === how).length
+  for (let i = 0; i < 30; i++) await s.client.ask([m.query('SELECT id, email, note FROM people WHERE id = 1'), m.query('SELEC 1'), m.query('SELECT * FROM nowhere')], 3)
+  assert.deepEqual([probes('refused'), probes('alert')], [0, 0])
+  for (let i = 1; i < PROBES_ALERT; i++) await s.client.ask([m.query(i % 2 === 0 ? `DELETE FROM people WHERE email LIKE 'a%'` : `UPDATE people SET note = email`)])
+  await new Promise((later) => setTimeout(later, 20))
+  assert.deepEqual([probes('refused'), probes('alert')], [PROBES_ALERT - 1, 0])
+  for (let i = 0; i < 5; i++) await s.client.ask([m.query(`SELECT id FROM people WHERE email = 'guess-${i}@x.example'`)])
+  await new Promise((later) => setTimeout(later, 20))
+  assert.deepEqual([probes('lookup'), probes('beyond the rate'), probes('alert')], [3, 2, 1])
+}, POLICY.replace('with: token }', 'with: token, lookups: 3/1m }'), counting))

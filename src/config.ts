@@ -70,6 +70,7 @@ export interface GatewayConfig {
     readonly connections: number
     readonly connectionsInLogin: number
     readonly failedLogins: { readonly ofAddress: number; readonly ofOne: number }
+    readonly storeGraceMs: number
     readonly loginMs: number
     readonly drainMs: number
     readonly messageBytesMax: number
@@ -301,6 +302,7 @@ function gatewayOf(read: GatewayRead, folder: string): GatewayConfig {
       connections: read.limits.connections,
       connectionsInLogin: read.limits.connections_in_login,
       failedLogins: { ofAddress: read.limits.failed_logins, ofOne: read.limits.failed_logins_of_one },
+      storeGraceMs: read.limits.store_grace,
       loginMs: read.limits.login,
       drainMs: read.limits.drain,
       messageBytesMax: read.limits.message,

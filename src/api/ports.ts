@@ -41,6 +41,8 @@ export interface SessionsPort {
   get(id: string): Promise<LiveSession | null>
   /** False when it is not open. */
   kill(id: string, by: string): Promise<boolean>
+  /** Ends a session that another gateway of the same store has; false when none has it. */
+  killElsewhere(id: string, by: string): Promise<boolean>
   /** Cancels what runs, and keeps the session. */
   cancel(id: string, by: string): Promise<boolean>
   /** What this identity opened with that credential goes on with its fresh one. How many. */

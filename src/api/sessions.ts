@@ -81,7 +81,13 @@ export function sessions(api: Api): void {
       ),
       async (c) => {
         const caller = c.get('caller')
-        const { session } = await find(c.req.valid('param').id, mayEnd(caller))
+        const { id } = c.req.valid('param')
+        // Whose it is only the gateway knows that has it: an admin need not be the one whose it is.
+        if (what === 'kill' && caller.admin && (await ports.sessions.get(id)) === null && (await ports.store.sessions.get(id)) === null) {
+          if (!(await act(ports, caller, 'session.kill', id, {}, () => ports.sessions.killElsewhere(id, caller.party)))) throw new NotFound('open session')
+          return c.json({ done: true as const }, 200)
+        }
+        const { session } = await find(id, mayEnd(caller))
         if (!(await act(ports, caller, `session.${what}`, session, {}, () => ports.sessions[what](session, caller.party)))) throw new NotFound('open session')
         return c.json({ done: true as const }, 200)
       },

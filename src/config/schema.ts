@@ -11,6 +11,8 @@ export const LISTENERS = ['web', 'proxy', 'postgres', 'mysql', 'mongodb', 'redis
 export const CONNECTIONS_MAX = 20_000
 /** Of these, not yet logged in; beyond, new ones are closed. */
 export const CONNECTIONS_IN_LOGIN_MAX = 6_000
+/** What is open goes on for so long without the control store. */
+export const STORE_GRACE_MS = 5 * 60_000
 /** Failed logins of one address in a minute, and of one claimed identity there; beyond, further ones are refused unread. */
 export const FAILED_LOGINS_OF_ADDRESS = 1_000
 export const FAILED_LOGINS_OF_ONE = 100
@@ -76,6 +78,7 @@ export const gatewaySchema = z.strictObject({
     .strictObject({
       connections: count.min(1).max(1_000_000).default(CONNECTIONS_MAX),
       connections_in_login: count.min(1).max(1_000_000).default(CONNECTIONS_IN_LOGIN_MAX),
+      store_grace: durationMs.refine(value => value <= 86_400_000, 'at most 24h').default(STORE_GRACE_MS),
       failed_logins: count.min(1).max(1_000_000).default(FAILED_LOGINS_OF_ADDRESS),
       failed_logins_of_one: count.min(1).max(1_000_000).default(FAILED_LOGINS_OF_ONE),
       login: durationMs.refine(value => value >= 1_000 && value <= 600_000, 'between 1s and 10m').default(LOGIN_MS),

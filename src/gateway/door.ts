@@ -12,6 +12,7 @@ import type { SessionPorts } from '../core/ports.ts'
 import type { Recorder } from '../core/record.ts'
 import type { Resource } from '../core/resource.ts'
 import type { Gate, Login, Opened } from '../protocols/protocol.ts'
+import type { Clock } from '../store/clock.ts'
 import { covers } from '../store/revocations.ts'
 import type { Bus } from './bus.ts'
 import { credentialFor } from './credentials.ts'
@@ -38,6 +39,8 @@ export interface DoorParts {
   readonly number: number
   readonly bus: WorkerBus
   readonly secure: SecureContext | null
+  /** By it credentials and sessions end: it never goes back. */
+  readonly clock: Clock
   readonly recorder: Recorder
   readonly ports: SessionPorts
   /** Who presents this secret. */
@@ -64,7 +67,7 @@ export class Door implements Gate {
     this.#config = config
     this.#policies = policies
     this.#revoked = [...revoked]
-    setInterval(() => this.#tick(Date.now()), TICK_MS).unref()
+    setInterval(() => this.#tick(parts.clock.nowMs()), TICK_MS).unref()
   }
   get secure(): SecureContext | null { return this.#p.secure }
   get loginMs(): number { return this.#config.gateway.limits.loginMs }
@@ -104,7 +107,7 @@ export class Door implements Gate {
     const database = databaseOf(resource, login.database)
     if (credentialFor(resource, grant.needs) === null) throw new NotAllowed(`resource ${resource.name} has no credential that covers ${grant.needs}`)
     const id = newSessionId()
-    const startedAtMs = Date.now()
+    const startedAtMs = this.#p.clock.nowMs()
     const counted = await this.#p.bus.ask('opened', { id, resource: resource.name, protocol: resource.protocol, database, identity: proved, client: client.address, application: login.application, startedAtMs, worker: this.#p.number, direct: found.boundTo === null })
     if (!counted.allowed) throw new NotAllowed(counted.why)
     const record = this.#p.recorder.session(id, resource.name)

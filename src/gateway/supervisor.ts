@@ -14,7 +14,7 @@ import type { Classified } from '../core/classified.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { type StoredObject, withStored } from './stored.ts'
 import { policiesVersion } from '../core/compile.ts'
-import { NotAuthenticated } from '../core/errors.ts'
+import { NotAuthenticated, SluiceError } from '../core/errors.ts'
 import { declaredGroups } from '../core/identity.ts'
 import type { Budget } from '../core/policy.ts'
 import { openKeyring, writeKeyring } from '../store/keyring.ts'
@@ -34,6 +34,7 @@ import { Metrics } from './metrics.ts'
 import type { Held, Lease, ReviewPort } from '../core/ports.ts'
 import type { StoredReview } from '../store/review_rows.ts'
 import { openReviewDesk } from '../store/review_desk.ts'
+import { STORE_AWAY, StoreWatch } from './store-watch.ts'
 import { startStore } from './storage.ts'
 import { startWebhook, type Webhook } from '../store/webhook.ts'
 import { recover, reindex, startUpkeep } from './upkeep.ts'
@@ -115,11 +116,12 @@ class Supervisor implements Gateway {
     if (gateway.webhook !== null) this.#hook = startWebhook({ url: gateway.webhook.url, secret: (await resolveSecret(gateway.webhook.secret, this.#store.secrets, this.#keyring)) ?? '', reviewUrl, failed: (message) => log.warn(message) })
     this.#desk = openReviewDesk({ store: this.#store, instance: instance.number, reviewUrl, waiting: (review) => this.#hook?.tell(review) })
     this.#endings.push(this.#store.sweeping((review) => this.#reviewEnded(review), (error) => log.warn({ error: String(error) }, 'the store could not be swept')))
+    this.#watchStore()
     this.#listenToStore()
     await this.#startWorkers()
     await this.#startWeb()
     this.#recovered = this.#recoverAll(gateway.data, storage.address, known)
-    this.#watch()
+    this.#watchFile()
     log.info({ workers: this.#hands.length, listen: gateway.listen }, 'serving')
   }
 
@@ -200,7 +202,7 @@ class Supervisor implements Gateway {
         tls: this.#certificates === null ? null : { cert: this.#certificates.cert, key: this.#certificates.key }, dataFolder: this.config.gateway.data,
       }),
       keys: ({ issuer, refresh }) => this.#keySet(issuer, refresh),
-      token: ({ secret }) => this.#store.tokens.open(secret),
+      token: ({ secret }) => { if (this.#watch?.away === true) throw new SluiceError('STORE_FAILED', STORE_AWAY); return this.#store.tokens.open(secret) },
       loud: async ({ identity, kind }) => {
         this.#emergency(identity.subject, kind)
         await this.#heads.admin({ actor: `${identity.issuer} ${identity.subject}`, action: 'emergency.session', subject: identity.subject, detail: { kind } })
@@ -230,6 +232,8 @@ class Supervisor implements Gateway {
   }
   #opened(info: SessionInfo): { allowed: true } | { allowed: false; why: string } {
     const resource = this.config.resources.find((r) => r.name === info.resource)
+    // Break-glass is for the day on which this is away, too.
+    if (this.#watch?.away === true && info.identity.issuer !== 'sluice') throw new SluiceError('STORE_FAILED', STORE_AWAY)
     const why = this.#stopping !== null ? 'this gateway is stopping' : this.#live.open(info, resource?.limits.sessions ?? 0)
     if (why !== null) return { allowed: false, why }
     this.#metrics.opened(info.resource)
@@ -273,6 +277,16 @@ class Supervisor implements Gateway {
     const issuer = this.config.identity.issuers.find((i) => i.name === name)
     if (issuer === undefined) throw new NotAuthenticated('the issuer of the token is not configured')
     return this.#keys.keys(issuer.issuer, refresh)
+  }
+
+  #watch: StoreWatch | null = null
+  #watchStore(): void {
+    const watch = new StoreWatch({
+      ask: () => this.#store.health(), graceMs: () => this.config.gateway.limits.storeGraceMs,
+      over: () => { for (const { id, identity, worker } of this.#live.list()) if (identity.issuer !== 'sluice') this.#hands.find((h) => h.number === worker)?.bus.tell('kill', { id, identity: null, why: 'the control store has been away for too long' }) },
+    })
+    this.#watch = watch
+    this.#endings.push(() => watch.stop())
   }
 
   // ---- what the store rings
@@ -353,7 +367,7 @@ class Supervisor implements Gateway {
 
   // ---- reload and stop
 
-  #watch(): void {
+  #watchFile(): void {
     const changed = () => { void this.reload() }
     watchFile(this.#file, { interval: RELOAD_LOOK_MS, persistent: false }, changed)
     process.on('SIGHUP', changed)

@@ -30,6 +30,9 @@ import { statementOf } from './offline.ts'
 
 const KEYS_AT_ONCE = 200
 
+/** What another gateway gets to end a session and say so. */
+const ELSEWHERE_MS = 3_000
+
 async function main(): Promise<void> {
   let config: Config
   let policies: ReturnType<typeof compilePolicies>
@@ -48,7 +51,7 @@ async function main(): Promise<void> {
   const keys = new KeyCache((issuer, { refresh }) => bus.ask('keys', { issuer, refresh }))
   const authenticator = new Authenticator({
     issuers: () => issuersOf(config), keys, breakGlass: () => config.gateway.emergency.map((a) => ({ name: a.name, groups: a.groups, hash: a.passwordHash })),
-    findToken: (_hash, secret) => store.tokens.open(secret), revoked: (identity) => store.revocations.covering(identity), loud: () => {}, nowMs: () => Date.now(),
+    findToken: (_hash, secret) => store.tokens.open(secret), revoked: (identity) => store.revocations.covering(identity), loud: () => {}, nowMs: store.clock.nowMs,
   })
   const recordings = join(config!.gateway.data, 'recordings')
   /** A session's record: the keys of what is sealed are asked for it, and kept no longer. */
@@ -83,7 +86,17 @@ async function main(): Promise<void> {
       kill: async (id, by) => (await bus.ask('kill', { id, party: null, by })) > 0,
       cancel: (id) => bus.ask('interrupt', { id }),
       renew: (identity, credentialHash) => bus.ask('renew', { identity, credentialHash }),
-      killIdentity: (party, by) => bus.ask('kill', { id: null, party, by }),
+      killElsewhere: async (id, by) => {
+        await store.bell.ring({ topic: 'end', session: id, party: null, cancel: false, by })
+        // Whoever has it puts it into the index as ended.
+        for (const until = performance.now() + ELSEWHERE_MS; performance.now() < until; await new Promise((later) => setTimeout(later, 50))) if ((await store.sessions.get(id)) !== null) return true
+        return false
+      },
+      killIdentity: async (party, by) => {
+        const ended = await bus.ask('kill', { id: null, party, by })
+        await store.bell.ring({ topic: 'end', session: null, party, cancel: false, by })
+        return ended
+      },
     },
     records: {
       async *events(session, answers) { const { reader, resource, span } = await recordOf(session); for (const event of reader.events(session, resource, span)) yield eventOf(event, answers) },

@@ -17,6 +17,7 @@ import type { PolicySet } from '../core/policy.ts'
 import type { ReviewOutcome, SessionPorts } from '../core/ports.ts'
 import { requestDetector, redactorFor } from './detection.ts'
 import { httpProtocols, protocols } from '../protocols/index.ts'
+import { type Clock, steadyClock } from '../store/clock.ts'
 import { openRecorder } from '../store/record/recorder.ts'
 import { ready as grammarReady } from '../sql/grammar.ts'
 import { Tokens } from '../tokens/tokens.ts'
@@ -32,6 +33,7 @@ const BODY_BYTES_MAX = 16 * 1024 * 1024
 
 async function main(): Promise<void> {
   let door: Door | null = null
+  const clock = steadyClock()
   const servers: Server[] = []
   const waits = new Map<string, (outcome: ReviewOutcome) => void>()
   let boot: Boot | null = null
@@ -75,11 +77,11 @@ async function main(): Promise<void> {
   const keys = new KeyCache((issuer, { refresh }) => bus.ask('keys', { issuer, refresh }))
   const authenticator = new Authenticator({
     issuers: () => issuersOf(config), keys, breakGlass: () => config.gateway.emergency.map((a) => ({ name: a.name, groups: a.groups, hash: a.passwordHash })),
-    findToken: (_hash, secret) => bus.ask('token', { secret }), revoked: () => false, loud: (identity, kind) => bus.ask('loud', { identity, kind }), nowMs: () => Date.now(),
+    findToken: (_hash, secret) => bus.ask('token', { secret }), revoked: () => false, loud: (identity, kind) => bus.ask('loud', { identity, kind }), nowMs: clock.nowMs,
   })
   const redactor = redactorFor(keyedHash)
   door = new Door({
-    number: boot.number, bus, recorder, ports: portsOf(bus, waits, keyedHash), redactor, authenticate: (secret, address) => blocks.judge(address, secret, () => authenticator.authenticate(secret)),
+    number: boot.number, bus, recorder, clock, ports: portsOf(bus, waits, keyedHash, clock), redactor, authenticate: (secret, address) => blocks.judge(address, secret, () => authenticator.authenticate(secret)),
     secure: boot.tls === null ? null : createSecureContext({ cert: boot.tls.cert, key: boot.tls.key }),
     moved: (moved) => bus.tell('catalog', moved), tokens: new Tokens(Buffer.from(boot.tokenKey, 'hex')),
   }, config, policiesOf(config), boot.revocations)
@@ -117,9 +119,9 @@ function serve(protocol: (typeof protocols)[number], client: Socket, door: Door)
   })
 }
 
-function portsOf(bus: WorkerBus, waits: Map<string, (outcome: ReviewOutcome) => void>, keyedHash: SessionPorts['keyedHash']): SessionPorts {
+function portsOf(bus: WorkerBus, waits: Map<string, (outcome: ReviewOutcome) => void>, keyedHash: SessionPorts['keyedHash'], clock: Clock): SessionPorts {
   return {
-    keyedHash, now: () => Date.now(),
+    keyedHash, now: clock.nowMs,
     reviews: {
       hold(request, opened) {
         const wait = randomBytes(9).toString('base64url')

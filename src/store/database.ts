@@ -81,6 +81,9 @@ async function transaction<T>(pool: pg.Pool, work: (queries: Queries) => Promise
     throw storeFailed(error)
   })
   let broken = false
+  // A connection that breaks between two statements says so by an event; unheard, it would end the process.
+  const breaks = () => { broken = true }
+  client.on('error', breaks)
   try {
     await run(client, 'BEGIN')
     const result = await work({ query: (text, values) => run(client, text, values) })
@@ -96,6 +99,7 @@ async function transaction<T>(pool: pg.Pool, work: (queries: Queries) => Promise
     throw error
   } finally {
     client.release(broken)
+    client.off('error', breaks)
   }
 }
 

@@ -74,6 +74,7 @@ export function makeGateway(store: Store, facts: Partial<ApiFacts> = {}): Gatewa
         get: async (id) => gateway.live.get(id) ?? null,
         kill: async (id) => gateway.live.has(id),
         cancel: async (id) => gateway.live.has(id),
+        killElsewhere: async () => false,
         renew: async () => 0,
         killIdentity: async (party) => [...gateway.live.values()].filter(({ issuer, subject }) => `${issuer} ${subject}` === party).length,
       },

@@ -1,11 +1,17 @@
 // Reviews through the whole thing: a statement is held in its open session, another person decides over the API, and what was approved
 // runs, once. Nobody decides for themselves; who leaves cancels; an answer that grows too long pauses with nothing beyond the bound sent.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { compiled } from '../servers/gateway.ts'
 import { cancel, refusalOf, type Site, startSite, until } from './site.ts'
 
 const SECRET = 'hook-canary-71ab02'
@@ -38,11 +44,43 @@ describe('reviews through the whole gateway', () => {
     const call = await until('the webhook', () => told.find(({ body }) => body.includes(review.id)))
     const signature = Object.entries(call.headers).find(([name]) => name.includes('signature'))
     assert.ok(signature, 'it is signed')
+    // The guide's own recipe.
+    const recipe = /```js\n([^]*?)```/.exec(readFileSync(new URL('../../docs/guides/reviews.md', import.meta.url), 'utf8'))![1]!
+    const { isOurs } = await import(`data:text/javascript,${encodeURIComponent(recipe)}`) as { isOurs(secret: string, header: string, body: string): boolean }
+    const header = String(call.headers['sluice-signature'])
+    assert.equal(isOurs(SECRET, header, call.body), true)
+    assert.equal(isOurs(SECRET, header, call.body.replace(review.id, `${review.id}x`)), false)
+    assert.equal(isOurs('another secret', header, call.body), false)
+    assert.equal(isOurs(SECRET, header.replace(/t=(\d+)/, (_, seconds: string) => `t=${Number(seconds) - 400}`), call.body), false)
     assert.ok(!call.body.includes(SECRET))
     assert.equal((await decide(review.id, 'approve')).status, 200)
     assert.equal((await work).rowCount, 1)
     assert.equal(await count('id = 4001'), 0)
     await client.end()
+  })
+
+  test('a reviewer decides at the command line: list, show, approve, deny', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-cli-reviews-'))
+    try {
+      mkdirSync(join(folder, 'sluice/profiles'), { recursive: true })
+      const profile = { gateway: `https://127.0.0.1:${site.gateway.web}`, ca: readFileSync(join(site.gateway.data, 'keys/ca.pem'), 'utf8'), postgres: null, issuer: null, token: lead, refreshToken: null, expiresAtMs: Date.now() + 300_000 }
+      writeFileSync(join(folder, 'sluice/profiles/default.json'), JSON.stringify(profile), { mode: 0o600 })
+      const sluice = (...line: string[]) => new Promise<{ out: string; error: string }>((done) => { execFile(process.execPath, [fileURLToPath(new URL('../../src/cli/index.ts', import.meta.url)), ...line], { env: { ...process.env, XDG_CONFIG_HOME: folder, NODE_COMPILE_CACHE: compiled() } }, (_, out, error) => done({ out, error })) })
+      const client = await site.connect('cli@example.com', 'agents')
+      const work = held(client, 'DELETE FROM customers WHERE id = 4201')
+      const { id } = await waiting('cli@example.com')
+      assert.match((await sluice('reviews')).out, new RegExp(id))
+      assert.match((await sluice('reviews', 'show', id)).out, /DELETE FROM customers WHERE id = 4201/)
+      const approved = await sluice('reviews', 'approve', id, '-m', 'ticket 4711')
+      assert.equal(approved.error, '')
+      assert.equal((await work).rowCount, 1)
+      const second = held(client, 'DELETE FROM customers WHERE id = 4202')
+      const other = await waiting('cli@example.com')
+      await sluice('reviews', 'deny', other.id, '-m', 'use the archive')
+      assert.match((await refusalOf(second)).detail ?? '', /use the archive/)
+      assert.match((await sluice('reviews', 'approve', other.id)).error, /^sluice: .*over.*denied/)
+      await client.end()
+    } finally { rmSync(folder, { recursive: true, force: true }) }
   })
 
   test('denied, it is refused with the reviewer\'s words and the session goes on', async () => {

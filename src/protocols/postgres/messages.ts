@@ -34,7 +34,7 @@ export function fatalOf(error: unknown): Buffer {
   return fatal(CODES[error.code] ?? 'XX000', error.message)
 }
 const CODES: Readonly<Record<string, string>> = {
-  NOT_AUTHENTICATED: '28P01', THROTTLED: '28P01', NOT_ALLOWED: '42501', NO_SUCH_RESOURCE: '3D000', UNREACHABLE: '08006', MALFORMED: '08004', RECORD_FAILED: '58030',
+  NOT_AUTHENTICATED: '28P01', THROTTLED: '28P01', STORE_FAILED: '58000', NOT_ALLOWED: '42501', NO_SUCH_RESOURCE: '3D000', UNREACHABLE: '08006', MALFORMED: '08004', RECORD_FAILED: '58030',
 }
 
 export const authenticationOk = (): Buffer => message('R', 0)

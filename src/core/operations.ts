@@ -26,7 +26,7 @@ for (const [access, names] of Object.entries(SQL)) for (const name of names) CLA
 
 CLASSES.set('http', 'admin')
 for (const method of ['GET', 'HEAD', 'OPTIONS', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']) CLASSES.set(`http.${method}`, 'read')
-for (const method of ['POST', 'PUT', 'PATCH']) CLASSES.set(`http.${method}`, 'write')
+for (const method of ['POST', 'PUT', 'PATCH', 'message']) CLASSES.set(`http.${method}`, 'write')
 
 /** By the longest name known that covers it; null where nothing is known of its protocol. */
 export function classOf(operation: string): Class | null {

@@ -9,7 +9,7 @@ import type { TLSSocket } from 'node:tls'
 import { NoSuchResource, NotAllowed, NotAuthenticated, RecordFailed, SluiceError } from '../core/errors.ts'
 import type { Gate, HttpProtocol, HttpSession, Opened } from '../protocols/protocol.ts'
 import { HEAD_BYTES_MAX, type Head, HeadRefused, hostName, readHead } from '../wire/http/head.ts'
-import { type Answer, refuseWith } from '../wire/http/problem.ts'
+import { type Answer, type Problem, refuseSocket, refuseWith } from '../wire/http/problem.ts'
 
 /** A session without requests ends after this, or sooner where its resource says so. */
 const IDLE_MS = 15 * 60_000
@@ -32,6 +32,7 @@ export interface ProxySettings {
   /** Names under which this port is reached, beside addresses and localhost. */
   names(): readonly string[]
 }
+const TWICE = 'the credential stands in the request a second time'
 type Request = IncomingMessage | Http2ServerRequest
 interface Held { readonly opened: Opened; readonly session: HttpSession; requests: number; usedAtMs: number }
 
@@ -54,6 +55,7 @@ export class Proxy {
     }, handle)
     const closed = (_request: unknown, socket: Duplex) => { socket.end('HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n') }
     this.#server.on('connect', (request: unknown, socket: unknown) => { if (isDuplex(socket)) closed(request, socket) })
+    this.#server.on('upgrade', (request: IncomingMessage, upgrading: Duplex, early: Buffer) => { void this.#upgrade(request, upgrading, early) })
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
       this.#gate.refused('MALFORMED', { why: error.code ?? 'not HTTP', client: (socket as Partial<TLSSocket>).remoteAddress ?? '' })
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: 81\r\nConnection: close\r\n\r\n{"type":"about:blank","status":400,"title":"not HTTP that can be read one way  "}'); else socket.destroy()
@@ -74,30 +76,51 @@ export class Proxy {
     answer.on('error', () => {})
     request.on('error', () => {})
     const socket = ('stream' in request ? request.stream.session?.socket : request.socket) as TLSSocket | undefined
-    const client = { address: socket?.remoteAddress ?? '', encrypted: this.#settings.tls !== null }
     try {
-      const head = readHead({ method: request.method ?? '', target: request.url ?? '', headers: request.rawHeaders, authority: 'stream' in request ? request.authority || null : null, serverName: (socket?.servername as string | false | undefined) || null, version: request.httpVersionMajor === 2 ? 2 : 1 })
-      this.#checkHost(head, socket)
-      if (head.get('upgrade') !== undefined) throw new HeadRefused(501, 'WebSocket is not served yet')
-      const [name, resource, ...segments] = head.segments
-      const protocol = this.#protocols.find((one) => one.name === name)
-      if (protocol === undefined || resource === undefined || resource === '') throw new HeadRefused(404, `nothing is here: /${this.#protocols[0]?.name ?? 'http'}/RESOURCE/…`)
-      const base = `/${name}/${resource}`
-      if (!head.rawPath.startsWith(`${base}/`) && head.rawPath !== base) throw new HeadRefused(404, 'a resource is named as it is, without escapes')
-      const secret = secretOf(head)
-      // Neither the target nor the record may get it.
-      if (holds(head, secret)) throw new HeadRefused(400, 'the credential stands in the request a second time')
-      const held = await this.#session(protocol, resource, secret, client)
+      const { head, held, ...where } = await this.#entered(request, socket)
       // Nobody's body is read before it is known whose it is.
       const body = await this.#body(request)
-      if (body.includes(secret)) throw new HeadRefused(400, 'the credential stands in the request a second time')
-      if (held.requests >= REQUESTS_MAX) throw new HeadRefused(429, `more than ${REQUESTS_MAX} requests of one session at once`)
-      held.requests++
-      try { await held.session.handle({ head, rawPath: head.rawPath.slice(base.length) || '/', segments: segments.length === 0 ? [''] : segments, body, base, origin: `${client.encrypted ? 'https' : 'http'}://${head.host}`, answer }) } finally {
-        held.requests--
-        held.usedAtMs = Date.now()
-      }
-    } catch (error) { this.#refuse(answer, error, client.address) }
+      if (body.includes(where.secret)) throw new HeadRefused(400, TWICE)
+      await this.#busy(held, () => held.session.handle({ head, ...where.exchange, body, answer }))
+    } catch (error) {
+      const { problem, headers } = this.#problem(error, socket?.remoteAddress ?? '')
+      refuseWith(answer, problem, { close: error instanceof HeadRefused && problem.status !== 404, headers })
+    }
+  }
+  async #upgrade(request: IncomingMessage, socket: Duplex, early: Buffer): Promise<void> {
+    socket.on('error', () => {})
+    try {
+      const { head, held, exchange } = await this.#entered(request, socket as TLSSocket)
+      await this.#busy(held, () => held.session.upgrade({ head, ...exchange, socket, early }))
+    } catch (error) {
+      const { problem, headers } = this.#problem(error, (socket as TLSSocket).remoteAddress ?? '')
+      refuseSocket(socket, problem, headers)
+    }
+  }
+  async #busy(held: Held, work: () => Promise<void>): Promise<void> {
+    if (held.requests >= REQUESTS_MAX) throw new HeadRefused(429, `more than ${REQUESTS_MAX} requests of one session at once`)
+    held.requests++
+    try { await work() } finally {
+      held.requests--
+      held.usedAtMs = Date.now()
+    }
+  }
+
+  /** Its head read strictly, and the session it belongs to. */
+  async #entered(request: Request, socket: TLSSocket | undefined): Promise<{ head: Head; held: Held; secret: string; exchange: { rawPath: string; segments: readonly string[]; base: string; origin: string } }> {
+    const client = { address: socket?.remoteAddress ?? '', encrypted: this.#settings.tls !== null }
+    const head = readHead({ method: request.method ?? '', target: request.url ?? '', headers: request.rawHeaders, authority: 'stream' in request ? request.authority || null : null, serverName: (socket?.servername as string | false | undefined) || null, version: request.httpVersionMajor === 2 ? 2 : 1 })
+    this.#checkHost(head, socket)
+    const [name, resource, ...segments] = head.segments
+    const protocol = this.#protocols.find((one) => one.name === name)
+    if (protocol === undefined || resource === undefined || resource === '') throw new HeadRefused(404, `nothing is here: /${this.#protocols[0]?.name ?? 'http'}/RESOURCE/…`)
+    const base = `/${name}/${resource}`
+    if (!head.rawPath.startsWith(`${base}/`) && head.rawPath !== base) throw new HeadRefused(404, 'a resource is named as it is, without escapes')
+    const secret = secretOf(head)
+    // Neither the target nor the record may get it.
+    if (holds(head, secret)) throw new HeadRefused(400, TWICE)
+    const held = await this.#session(protocol, resource, secret, client)
+    return { head, held, secret, exchange: { rawPath: head.rawPath.slice(base.length) || '/', segments: segments.length === 0 ? [''] : segments, base, origin: `${client.encrypted ? 'https' : 'http'}://${head.host}` } }
   }
 
   #checkHost({ host }: Head, socket: TLSSocket | undefined): void {
@@ -154,13 +177,12 @@ export class Proxy {
     }
   }
 
-  #refuse(answer: Answer, error: unknown, client: string): void {
+  #problem(error: unknown, client: string): { problem: Problem; headers: Record<string, string> } {
     const status = error instanceof HeadRefused ? error.status : error instanceof NotAuthenticated ? 401 : error instanceof NoSuchResource ? 404 : error instanceof NotAllowed ? 403 : error instanceof RecordFailed ? 503 : error instanceof SluiceError ? 403 : 500
     const known = error instanceof HeadRefused || (error instanceof SluiceError && error.public)
     if (error instanceof HeadRefused) this.#gate.refused('MALFORMED', { why: error.message, client })
-    refuseWith(answer, { status, title: status === 401 ? 'Not signed in' : 'Refused by Sluice', detail: known ? (error as Error).message : 'an internal error', ...(status === 401 ? { hint: 'send `Authorization: Bearer` with an ID token, or what `sluice token` prints' } : {}) }, {
-      close: error instanceof HeadRefused && status !== 404, headers: status === 401 ? { 'www-authenticate': 'Bearer realm="sluice"' } : {},
-    })
+    const hint = status === 401 ? { hint: 'send `Authorization: Bearer` with an ID token, or what `sluice token` prints' } : {}
+    return { problem: { status, title: status === 401 ? 'Not signed in' : 'Refused by Sluice', detail: known ? (error as Error).message : 'an internal error', ...hint }, headers: status === 401 ? { 'www-authenticate': 'Bearer realm="sluice"' } : {} }
   }
 }
 

@@ -1,6 +1,7 @@
 // What the gateway gives a byte protocol, and what it wants of one. A protocol translates and never decides: it has no authorization
 // step of its own, so it can't forget one.
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { SecureContext } from 'node:tls'
 import type { Classified } from '../core/classified.ts'
 import type { LiveSession } from '../core/open.ts'
@@ -83,10 +84,14 @@ export interface Exchange {
   readonly origin: string
   readonly answer: Answer
 }
+/** A request for a WebSocket: the client's socket, and what it sent already. */
+export interface Upgrade extends Omit<Exchange, 'answer' | 'body'> { readonly socket: Duplex; readonly early: Buffer }
 /** Many requests, over many connections, of one identity on one resource. */
 export interface HttpSession {
   /** Answers it, whatever happens; never throws. */
   handle(exchange: Exchange): Promise<void>
+  /** Serves the socket to its end; never throws. */
+  upgrade(upgrade: Upgrade): Promise<void>
   close(): void
 }
 /** A protocol of requests with heads and bodies. */

@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { callApi } from '../servers/api.ts'
 import { startIssuer, startTestGateway, type TestGateway, type TestIssuer } from '../servers/gateway.ts'
+import { acceptOf, CLOSE, frame, Frames, TEXT } from '../../src/wire/http/websocket.ts'
 import { until } from './site.ts'
 
 const KEY = 'canary-key-5d11', SSN = '536-90-4399', OTHER_SSN = '219-09-9999'
@@ -229,6 +230,53 @@ policies:
     assert.equal(text, 'data: {"ssn":"[hidden]"}\n\ndata: [hidden]\n\n')
     stream.close()
     client.close()
+  })
+
+  test('a WebSocket: what the target sends is masked message by message, what the client sends is judged', async () => {
+    const heard: string[] = []
+    target.removeAllListeners('upgrade').on('upgrade', (request, socket, early) => {
+      arrived.push({ method: request.method!, url: request.url!, headers: request.headers, body: '' })
+      const frames = new Frames(true)
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(request.headers['sec-websocket-key']!)}\r\n\r\n`)
+      const first = frame(TEXT, Buffer.from(`see ${SSN.slice(0, 5)}`), false), rest = frame(TEXT, Buffer.from(SSN.slice(5)), false)
+      first[0] = TEXT
+      rest[0] = 0x80
+      socket.write(Buffer.concat([first, rest, frame(TEXT, Buffer.from('{"ssn":"x"}'), false)]))
+      const hear = (bytes: Buffer) => { for (const { kind, bytes: text } of frames.push(bytes)) if (kind === TEXT) { heard.push(text.toString()); socket.write(frame(TEXT, Buffer.from(`heard ${text.toString()}`), false)) } }
+      hear(early)
+      socket.on('data', hear).on('error', () => {})
+    })
+    arrived.length = 0
+    const said: string[] = []
+    const closed = await new Promise<number>((done, failed) => {
+      setTimeout(() => failed(new Error(`nothing more came after ${JSON.stringify(said)}; the target heard ${JSON.stringify(heard)}`)), 8_000).unref()
+      const socket = connectTls({ host: '127.0.0.1', port: gateway.proxy, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }, () => {
+        socket.write(`GET /http/shop/live HTTP/1.1\r\nHost: 127.0.0.1:${gateway.proxy}\r\nAuthorization: Bearer ${token}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n`)
+      })
+      const frames = new Frames(false)
+      let head = ''
+      socket.on('error', failed).on('data', (bytes: Buffer) => {
+        let rest = bytes
+        if (!head.includes('\r\n\r\n')) {
+          head += bytes.toString('latin1')
+          if (!head.includes('\r\n\r\n')) return
+          assert.match(head, /^HTTP\/1\.1 101 [^]*Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/)
+          assert.doesNotMatch(head, /extensions/i)
+          rest = Buffer.from(head.slice(head.indexOf('\r\n\r\n') + 4), 'latin1')
+          socket.write(frame(TEXT, Buffer.from('hello'), true))
+        }
+        for (const message of frames.push(rest)) {
+          if (message.kind === CLOSE) { done(message.bytes.readUInt16BE(0)); socket.destroy(); return }
+          said.push(message.bytes.toString())
+          if (said.length === 3) socket.write(frame(TEXT, Buffer.from(`my number is ${SSN}`), true))
+        }
+      })
+    })
+    assert.deepEqual(said.slice(0, 3), ['see [hidden]', '{"ssn":"[hidden]"}', 'heard hello'])
+    assert.equal(closed, 1008, 'a message that a rule refuses ends it with the protocol\'s own code')
+    assert.deepEqual(heard, ['hello'])
+    assert.equal(arrived[0]?.headers.authorization, `Bearer ${KEY}`)
+    assert.equal(arrived[0]?.headers['sec-websocket-extensions'], undefined)
   })
 
   test('redirects and cookies stay with the gateway; one that leads around is withheld', async () => {

@@ -1,7 +1,7 @@
 // One session on an HTTP resource: each request is read, judged, recorded and sent with the resource's own credential; its answer comes back
 // masked. Many connections of one client share it; its own connections to the target are nobody else's.
 import type { ServerResponse } from 'node:http'
-import type { Denied, Plan, Verdict } from '../../core/session.ts'
+import type { Ask, Denied, Plan, Verdict } from '../../core/session.ts'
 import { RecordFailed, SluiceError, Unreachable } from '../../core/errors.ts'
 import type { Credential, Resource } from '../../core/resource.ts'
 import { compileDetectors, type Detector, Found } from '../../detect/index.ts'
@@ -9,11 +9,13 @@ import { CODINGS } from '../../content/encoding.ts'
 import { ContentRefused, Hider } from '../../content/hider.ts'
 import type { Reading } from '../../content/kind.ts'
 import { forwardable } from '../../wire/http/headers.ts'
-import { type Problem, refuseWith } from '../../wire/http/problem.ts'
+import { acceptOf } from '../../wire/http/websocket.ts'
+import { type Answer, type Problem, refuseSocket, refuseWith } from '../../wire/http/problem.ts'
 import { Upstream } from '../../wire/http/upstream.ts'
-import type { Exchange, HttpProtocol, HttpSession, Opened } from '../protocol.ts'
+import type { Exchange, HttpProtocol, HttpSession, Opened, Upgrade } from '../protocol.ts'
 import { Cut, giveBack } from './answer.ts'
-import { readRequest, type Read } from './statement.ts'
+import { relaySocket } from './socket.ts'
+import { readMessage, readRequest, type Read } from './statement.ts'
 
 const TEST_MS = 10_000
 const RANGES = new Set(['range', 'if-range'])
@@ -58,21 +60,59 @@ class Conversation implements HttpSession {
       const reading = this.#reading(read, plan)
       if (reading !== null && read.unseen && session.grant.fields.length > 0) throw new ContentRefused('a stored query does not show which fields it names')
       const upstream = await this.#upstream.send({ ...this.#request(exchange, reading !== null), signal, answerMs: this.#opened.resource.limits.statementMs })
-      await giveBack(upstream, exchange.head.method, { answer, session, plan, around: { targets: this.#upstream.authorities, base: exchange.base }, here: `${exchange.origin}${exchange.base}`, reading, byName: session.grant.fields.length > 0, waiting: (url) => { early(exchange, url) } })
+      await giveBack(upstream, exchange.head.method, { answer, session, plan, around: { targets: this.#upstream.authorities, base: exchange.base }, here: `${exchange.origin}${exchange.base}`, reading, byName: session.grant.fields.length > 0, waiting: (url) => { early(answer, url) } })
       if (reading !== null && reading.hider.hidden > 0) session.note('masked', { run: plan.run, values: reading.hider.hidden })
       session.saw(plan, { kind: 'executed', tag: String(upstream.statusCode) })
     } catch (error) { this.#failed(exchange, plan, error, gone.signal.aborted) }
   }
 
+  async upgrade(upgrade: Upgrade): Promise<void> {
+    const { session, resource } = this.#opened
+    const { socket, head } = upgrade
+    const gone = new AbortController()
+    socket.once('close', () => { gone.abort() })
+    let plan: Plan | null = null
+    try {
+      const key = head.get('sec-websocket-key') ?? ''
+      if (head.method !== 'GET' || head.get('sec-websocket-version') !== '13' || Buffer.from(key, 'base64').length !== 16) throw new SluiceError('MALFORMED', 'not the beginning of a WebSocket')
+      const exchange = { ...upgrade, body: Buffer.alloc(0) }
+      const read = await readRequest({ head, rawPath: upgrade.rawPath, segments: upgrade.segments, body: exchange.body }, (text) => this.#holds(text))
+      const verdict = await this.#ask(exchange, read, gone.signal)
+      if (verdict.kind === 'deny') { refuseSocket(socket, refusal(verdict)); return }
+      plan = verdict.plan
+      await session.durable()
+      const signal = AbortSignal.any([gone.signal, session.signal])
+      signal.throwIfAborted()
+      const reading = this.#reading(read, plan)
+      const { method: _, body: __, ...wanted } = this.#request(exchange, true)
+      const { answer, socket: target, early } = await this.#upstream.upgrade({ ...wanted, signal, answerMs: resource.limits.statementMs })
+      if (target === null) { answer.resume(); throw new Unreachable(`the target gives no WebSocket here (${answer.statusCode})`) }
+      const chosen = answer.headers['sec-websocket-protocol']
+      if (chosen !== undefined && !(head.get('sec-websocket-protocol') ?? '').split(',').map((one) => one.trim()).includes(chosen)) { target.destroy(); throw new Unreachable('the target chose a WebSocket protocol that nobody asked for') }
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n${chosen === undefined ? '' : `Sec-WebSocket-Protocol: ${chosen}\r\n`}\r\n`)
+      const why = await relaySocket({
+        client: socket, target, session, plan, reading, byName: session.grant.fields.length > 0, statement: (bytes) => readMessage(upgrade.segments, bytes, (text) => this.#holds(text)),
+        ask: (ask) => this.#held(ask, gone.signal),
+      }, { client: upgrade.early, target: early })
+      session.saw(plan, { kind: 'executed', tag: why })
+    } catch (error) {
+      const problem = problemOf(error, session.signal, plan !== null)
+      if (plan !== null) session.saw(plan, { kind: 'failed', code: String(problem.status) })
+      refuseSocket(socket, problem)
+    }
+  }
+
   /** Asks the door, and goes on asking while a person decides, unless the client leaves. */
-  async #ask(exchange: Exchange, { statement }: Read, gone: AbortSignal): Promise<Verdict> {
-    const { session } = this.#opened
+  #ask(exchange: Omit<Exchange, 'answer'> & { readonly answer?: Answer }, { statement }: Read, gone: AbortSignal): Promise<Verdict> {
     const { head, body } = exchange
-    const ask = {
+    return this.#held({
       statement, parameters: null, phase: 'run' as const, prepared: 0, within: null,
       binding: () => [head.method, exchange.rawPath, head.query, ...head.headers.filter(([name]) => name !== 'authorization').map(([name, value]) => `${name}:${value}`), body],
-      waiting: (url: string) => { early(exchange, url) },
-    }
+      waiting: (url: string) => { if (exchange.answer !== undefined) early(exchange.answer, url) },
+    }, gone)
+  }
+  async #held(ask: Ask, gone: AbortSignal): Promise<Verdict> {
+    const { session } = this.#opened
     const verdict = session.ask(ask)
     if (!(verdict instanceof Promise)) return verdict
     const leave = () => { session.cancelWait('the client left', ask) }
@@ -102,7 +142,7 @@ class Conversation implements HttpSession {
     return { hider: new Hider(field, detector, hash, named), detector, hash }
   }
 
-  #request({ head, rawPath, body }: Exchange, looks: boolean): { method: string; path: string; headers: (readonly [string, string])[]; body: Buffer | null } {
+  #request({ head, rawPath, body }: Pick<Exchange, 'head' | 'rawPath' | 'body'>, looks: boolean): { method: string; path: string; headers: (readonly [string, string])[]; body: Buffer | null } {
     const { as, username, password } = this.#credential
     const own = as?.kind === 'header' ? as.name.toLowerCase() : null
     const headers = forwardable(head.headers, (name) => name === own || (looks && RANGES.has(name)) || name === 'accept-encoding')
@@ -133,7 +173,7 @@ class Conversation implements HttpSession {
 }
 
 /** In gRPC's own words: 12 is UNIMPLEMENTED. */
-function grpcRefused(answer: Exchange['answer']): void {
+function grpcRefused(answer: Answer): void {
   const write = answer as ServerResponse
   write.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': '12', 'grpc-message': 'gRPC is not served by this gateway yet' })
   write.end()
@@ -161,7 +201,7 @@ function problemOf(error: unknown, ended: AbortSignal, sent: boolean): Problem {
   return { status: 502, title: 'The target failed', detail: 'the connection to the target broke off', hint: 'try again' }
 }
 /** Told while the answer is still waiting: 103 with the review's address. */
-function early({ answer }: Exchange, url: string): void {
+function early(answer: Answer, url: string): void {
   if (answer.headersSent) return
   try { (answer as { writeEarlyHints(hints: Record<string, string>): void }).writeEarlyHints({ link: `<${url}>; rel="help"` }) } catch { /* a client that takes none waits without */ }
 }

@@ -42,6 +42,18 @@ export async function readRequest({ head, rawPath, segments, body }: Wanted, fou
   }
 }
 
+/** A message that the client sends over a WebSocket: what it does there nobody can tell, so it is a write. */
+export function readMessage(segments: readonly string[], bytes: Buffer, found: (text: string) => boolean): Statement {
+  const path = `/${segments.join('/')}`
+  const text = textOf(bytes, undefined)
+  const forms = text === null ? [bytes.toString('latin1')] : [text, ...unwrapped(text, undefined)]
+  const hidden = text === null || forms.slice(1).some(found)
+  return {
+    text: [`message ${path}`, ...forms].join('\n'), shown: `message ${path}\n\n${hidden ? `[${bytes.length} bytes]` : text}`,
+    effects: [{ operation: 'http.message', access: 'write', objects: [path], columns: [], bounded: false }], masking: null, rowsMax: Infinity, guarded: false, single: false, exempt: false,
+  }
+}
+
 /** Text in the encoding it says, or UTF-8; null for what is none. */
 function textOf(bytes: Buffer, type: string | undefined): string | null {
   const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type ?? '')?.[1]

@@ -1,12 +1,12 @@
 // Which headers cross, in each direction. What belongs to one hop, says who the client is, or leads around the gateway stays here.
 
 type Pair = readonly [string, string]
-const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'expect', 'content-length', 'host'])
+const HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'expect', 'content-length', 'host', 'sec-websocket-key', 'sec-websocket-version', 'sec-websocket-extensions', 'sec-websocket-accept'])
 /** Headers in which a proxy tells an upstream who asks, from where, or for what path: believed, so never a client's to send. */
 const IDENTITY = new Set(['forwarded', 'via', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip', 'fastly-client-ip', 'x-cluster-client-ip', 'client-ip', 'remote-user', 'remote-addr', 'remote-groups', 'remote-email', 'remote-name',
   'x-user', 'x-user-id', 'x-userid', 'x-username', 'x-user-name', 'x-user-email', 'x-email', 'x-groups', 'x-roles', 'x-userinfo', 'x-webauth-user', 'x-authenticated-user', 'x-authenticated-userid', 'x-authenticated-groups', 'x-access-token', 'x-id-token',
   'x-original-url', 'x-original-uri', 'x-rewrite-url', 'x-original-host', 'x-host', 'x-http-host-override', 'x-original-method', 'x-original-forwarded-for', 'x-custom-ip-authorization', 'x-originating-ip', 'x-remote-ip', 'x-remote-addr', 'x-client-cert', 'x-client-verify', 'x-client-dn', 'x-ssl-cert', 'x-tenant-id'])
-const IDENTITY_PREFIXES = ['x-forwarded', 'x-auth-request-', 'x-remote-', 'x-sluice-', 'impersonate-', 'x-goog-authenticated-', 'x-goog-iap-', 'x-amzn-oidc-', 'x-ms-client-principal', 'x-ssl-client-', 'ssl-client-', 'x-envoy-', 'x-webauth-', 'x-pomerium-', 'cf-access-', 'x-vouch-', 'x-authentik-', 'x-consumer-', 'x-credential-', 'proxy-', 'sec-websocket-extensions']
+const IDENTITY_PREFIXES = ['x-forwarded', 'x-auth-request-', 'x-remote-', 'x-sluice-', 'impersonate-', 'x-goog-authenticated-', 'x-goog-iap-', 'x-amzn-oidc-', 'x-ms-client-principal', 'x-ssl-client-', 'ssl-client-', 'x-envoy-', 'x-webauth-', 'x-pomerium-', 'cf-access-', 'x-vouch-', 'x-authentik-', 'x-consumer-', 'x-credential-', 'proxy-']
 /** Of answers: they would speak for every resource behind this address, or lead around it. */
 const ANSWER_DROPPED = new Set(['alt-svc', 'strict-transport-security', 'public-key-pins', 'public-key-pins-report-only', 'clear-site-data', 'service-worker-allowed', 'expect-ct', 'nel', 'report-to', 'reporting-endpoints', 'trailer', 'date'])
 const ADDRESSES = new Set(['location', 'content-location', 'refresh', 'link', 'uri'])

@@ -1,5 +1,6 @@
 // A refusal in the words of HTTP: application/problem+json (RFC 9457), with the rule and what would be allowed.
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { constants, type Http2ServerResponse } from 'node:http2'
 
 export type Answer = ServerResponse | Http2ServerResponse
@@ -20,4 +21,11 @@ export function refuseWith(answer: Answer, problem: Problem, options: { readonly
   const write = answer as ServerResponse
   write.writeHead(problem.status, head)
   write.end(answer.req.method === 'HEAD' ? '' : body)
+}
+
+/** The same on a socket that asked for an upgrade and gets none. */
+export function refuseSocket(socket: Duplex, problem: Problem, headers: Readonly<Record<string, string>> = {}): void {
+  const body = JSON.stringify({ type: 'about:blank', ...problem })
+  const head = { 'content-type': 'application/problem+json', 'content-length': String(Buffer.byteLength(body)), connection: 'close', ...headers }
+  socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Refused'}\r\n${Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`)
 }

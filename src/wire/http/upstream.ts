@@ -1,9 +1,11 @@
 // Requests to one target, over connections that belong to one session: never shared with another's.
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import type { Duplex } from 'node:stream'
 import type { Address, Resource } from '../../core/resource.ts'
 import { Unreachable } from '../../core/errors.ts'
 import { HEAD_BYTES_MAX } from './head.ts'
+import { acceptOf, newKey } from './websocket.ts'
 
 /** Connections of one session to its target. */
 const CONNECTIONS_MAX = 64
@@ -38,7 +40,21 @@ export class Upstream {
     throw last
   }
 
-  #sendTo(address: Address, sent: Sent): Promise<IncomingMessage> {
+  /** Asks for a WebSocket; the answer instead when the target gives none. */
+  upgrade(sent: Omit<Sent, 'body' | 'method'>): Promise<{ readonly answer: IncomingMessage; readonly socket: Duplex | null; readonly early: Buffer }> {
+    const key = newKey()
+    const headers = [...sent.headers, ['connection', 'Upgrade'], ['upgrade', 'websocket'], ['sec-websocket-version', '13'], ['sec-websocket-key', key]] as const
+    return new Promise((done, failed) => {
+      const upgraded = (answer: IncomingMessage, socket: Duplex, early: Buffer) => {
+        if (answer.headers['sec-websocket-accept'] === acceptOf(key) && answer.headers['sec-websocket-extensions'] === undefined) { done({ answer, socket, early }); return }
+        socket.destroy()
+        failed(new Unreachable('the target\'s WebSocket answer is none'))
+      }
+      this.#sendTo(this.#resource.addresses[0]!, { ...sent, method: 'GET', body: null, headers }, upgraded).then((answer) => { done({ answer, socket: null, early: Buffer.alloc(0) }) }, failed)
+    })
+  }
+
+  #sendTo(address: Address, sent: Sent, upgraded: ((answer: IncomingMessage, socket: Duplex, early: Buffer) => void) | null = null): Promise<IncomingMessage> {
     return new Promise((done, failed) => {
       const to = 'path' in address ? { socketPath: address.path } : { host: address.host, port: address.port }
       const secure = this.#resource.tls !== 'disable'
@@ -51,7 +67,12 @@ export class Upstream {
       const timer = setTimeout(() => { request.destroy(new Unreachable('the target did not answer in time')) }, sent.answerMs)
       request.on('socket', (socket) => { if (socket.connecting) socket.once(secure ? 'secureConnect' : 'connect', () => { connected = true }); else connected = true })
       request.once('response', (answer) => { clearTimeout(timer); done(answer) })
-      request.once('upgrade', (_answer, socket) => { clearTimeout(timer); socket.destroy(); failed(new Unreachable('the target changed the protocol unasked')) })
+      request.once('upgrade', (answer, socket, early) => {
+        clearTimeout(timer)
+        if (upgraded !== null) { upgraded(answer, socket, early); return }
+        socket.destroy()
+        failed(new Unreachable('the target changed the protocol unasked'))
+      })
       request.on('error', (error) => { clearTimeout(timer); failed(error instanceof Unreachable || connected ? error : new Unreachable('the target can\'t be reached', error)) })
       if (sent.body === null) request.end(); else request.end(sent.body)
     })

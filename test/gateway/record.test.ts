@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HeadKeeper, openSealKeys, recordOpener, RecordReader, sealSegments, verifyFolder } from '../../src/store/record/index.ts'
+import { bind, execute, flush, messages, parse, sync } from '../postgres/client.ts'
 import { CANARY, descendants, refusalOf, type Site, SSN, startSite, until } from './site.ts'
 
 const commandOf = (pid: number) => { try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1') } catch { return '' } }
@@ -68,6 +70,42 @@ describe('what the record holds', () => {
       const found = (text.match(/\b5\d\d-\d\d-\d{4}\b/g) ?? []).filter((v) => hidden.includes(v))
       assert.deepEqual(found, [], `masked values are in ${place}: ${found.map((v) => text.slice(Math.max(0, text.indexOf(v) - 300), text.indexOf(v) + 60)).join('\n')}`)
     }
+  })
+
+  test('of a batch that fails in its midst the replay tells what ran, what failed and what was skipped, also of what came after the error', { timeout: 60_000 }, async () => {
+    const token = await site.token('skip@example.com', 'agents')
+    const client = await site.gateway.client({ database: 'orders', password: token })
+    await assert.rejects(client.query('SELECT 1/0 AS alone'), { code: '22012' })
+    const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection
+    stream.removeAllListeners('data')
+    let bytes: Buffer = Buffer.alloc(0)
+    stream.on('data', (chunk: Buffer) => { bytes = Buffer.concat([bytes, chunk]) })
+    const types = () => messages(bytes).found.map(({ type }) => type).join('')
+    const one = (text: string) => [parse(text), bind(), execute()]
+    stream.write(Buffer.concat([...one("INSERT INTO ledger (who, n) VALUES ('skip1', 1)"), ...one('SELECT 1/(id-id) AS fails2 FROM customers WHERE id = 1'), ...one('SELECT 3 AS skip3'), flush()]))
+    await until('the error', () => types().includes('E'))
+    stream.write(Buffer.concat(one("DELETE FROM ledger WHERE who = 'skip4'")))
+    await sleep(50)
+    stream.write(sync())
+    await until('the end of the batch', () => types().endsWith('Z'))
+    stream.destroy()
+    const audit = await site.token('aud@example.com', 'audit')
+    const events = await until('its session is over', async () => {
+      const [found] = (await site.api(audit, 'GET', '/api/sessions?subject=skip@example.com&open=false')).json<{ session: string; statements: number }[]>()
+      return found === undefined ? null : (await site.api(audit, 'GET', `/api/sessions/${found.session}/replay`)).text.trim().split('\n').map((line) => line.replace(/^data: ?/, '')).filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { kind: string; body: Record<string, unknown> })
+    })
+    const told = (part: string) => {
+      const asked = events.filter(({ kind, body }) => kind === 'asked' && String(body['text'] ?? '').includes(part)).map(({ body }) => body)
+      const runs = events.filter(({ kind, body }) => kind === 'asked' && (asked.some(({ run }) => run === body['run']) || asked.some(({ run }) => run === body['of']))).map(({ body }) => body)
+      return runs.map(({ run, phase, verdict }) => [phase, verdict, ...events.filter(({ kind, body }) => kind === 'ended' && body['run'] === run).map(({ body }) => body['outcome'])])
+    }
+    assert.deepEqual(told('alone'), [['run', 'allow', 'failed']])
+    assert.deepEqual(told('skip1'), [['prepare', 'allow', 'executed'], ['run', 'allow', 'executed']])
+    assert.deepEqual(told('fails2').flat().filter((word) => word === 'failed'), ['failed'])
+    // What the gateway read after the error was not asked about; what it had read before is told by its outcome.
+    assert.ok(told('skip3').every((run) => run.includes('skip') || run.at(-1) === 'skipped'), JSON.stringify(told('skip3')))
+    assert.deepEqual(told('skip4').map(([, verdict]) => verdict), ['skip'])
+    assert.ok(!readFileSync(site.server.log, 'utf8').includes('AS skip3'))
   })
 
   test('what is sealed is replayed to an auditor and proved without a key, and its words are in no file', { timeout: 60_000 }, async () => {

@@ -98,6 +98,7 @@ export class Requests {
   /** A copy failed at the server while the client had already synced. */
   syncs(out: Scratch): void { for (; this.#c.syncsDue > 0; this.#c.syncsDue--) { frames.writeSync(out); this.#sync() } }
   #sync(): void {
+    this.#boundInSkip = false
     const c = this.#c
     c.expect(SYNC)
     // It ends a batch that was a transaction of its own: what moved inside may move back.
@@ -150,9 +151,12 @@ export class Requests {
     return true
   }
 
+  #boundInSkip = false
   /** What the server will not run, for the record. */
   #skipped(type: number, input: Buffer, at: number, to: number): void {
-    if (type !== frames.Q && type !== frames.P && type !== frames.E) return
+    // A portal that a skipped Bind would have made: its text, if new, stands in the record of its Parse, and no other's run is named.
+    if (type === frames.B) this.#boundInSkip = true
+    if ((type !== frames.Q && type !== frames.P && type !== frames.E) || (type === frames.E && this.#boundInSkip)) return
     const portal = type === frames.E ? this.#c.portals.get(this.#usedName(type, input, at, to) ?? '') ?? null : null
     const from = type === frames.P ? frames.stringEnd(input, at + 5, to) + 1 : at + 5
     const end = type === frames.E || from === 0 ? -1 : frames.stringEnd(input, from, to)

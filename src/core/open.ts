@@ -74,6 +74,9 @@ interface Known {
   allowed: string
 }
 
+/** What a reviewer is told: also that masked columns are compared. */
+const reasonOf = (message: string, { masking }: Statement): string => masking?.kind === 'rewritten' && masking.review !== undefined ? `${message}; ${masking.review.message}` : message
+
 export class LiveSession implements Session {
   readonly id: string
   readonly identity: Identity
@@ -126,7 +129,8 @@ export class LiveSession implements Session {
     const denied = this.#refusal(ask, judgement)
     if (denied !== null) {
       const { masking, guarded } = ask.statement
-      if (guarded && masking?.kind === 'refused' && denied.rule === masking.rule) this.#probed(run, 'refused', [])
+      const refusal = masking?.kind === 'refused' ? masking : masking?.review
+      if (guarded && denied.rule === refusal?.rule) this.#probed(run, 'refused', [])
       return this.#deny(ask, run, denied)
     }
     if (ask.phase === 'prepare') return this.#allow(ask, run, judgement, [])
@@ -159,6 +163,7 @@ export class LiveSession implements Session {
   #refusal(ask: Ask, judgement: Judgement): Pick<Denied, 'rule' | 'message' | 'hint' | 'code'> | null {
     if (judgement.kind === 'deny') return { rule: judgement.rule, message: judgement.message, hint: judgement.hint, code: 'policy' }
     const masking = ask.statement.masking
+    if (masking?.kind === 'rewritten' && masking.review !== undefined && judgement.kind !== 'review') return { ...masking.review, code: 'policy' }
     if (masking !== null && masking.kind === 'refused') return { rule: masking.rule, message: masking.message, hint: masking.hint, code: 'policy' }
     if (ask.phase === 'prepare' || ask.within !== null || ask.statement.exempt || !Number.isFinite(ask.statement.rowsMax)) return null
     const beyond = judgement.limits.find((limit) => limit.then === 'deny' && ask.statement.rowsMax > limit.rows)
@@ -167,7 +172,7 @@ export class LiveSession implements Session {
 
   #run(ask: Ask, run: number, judgement: Judgement): Verdict | Promise<Verdict> {
     const { statement } = ask
-    if (judgement.kind === 'review') return this.#review(ask, run, judgement, judgement.terms, judgement.rule, judgement.message, 'statement')
+    if (judgement.kind === 'review') return this.#review(ask, run, judgement, judgement.terms, judgement.rule, reasonOf(judgement.message, statement), 'statement')
     if (judgement.kind === 'allow' && ask.within === null && !statement.exempt && Number.isFinite(statement.rowsMax)) {
       const beyond = judgement.limits.find((limit) => limit.then === 'review' && statement.rowsMax > limit.rows)
       if (beyond?.terms != null) return this.#review(ask, run, judgement, beyond.terms, beyond.rule, `it may answer ${statement.rowsMax} rows, more than ${beyond.rows}`, 'statement')

@@ -24,7 +24,7 @@ export interface Lookup { readonly column: string; readonly rule: string; readon
 
 /** What the masks in force make of a text: another text, or no text at all. */
 export type Masking =
-  | { readonly kind: 'rewritten'; readonly text: string; /** That text as the record may see it. */ readonly shown: string; readonly rules: readonly string[]; readonly hidden: readonly string[]; readonly lookups: readonly Lookup[] }
+  | { readonly kind: 'rewritten'; readonly text: string; /** That text as the record may see it. */ readonly shown: string; readonly rules: readonly string[]; readonly hidden: readonly string[]; readonly lookups: readonly Lookup[]; /** It compares masked columns with their real values: only a review may let it run. */ readonly review?: { readonly rule: string; readonly message: string; readonly hint: string } }
   | { readonly kind: 'refused'; readonly rule: string; readonly message: string; readonly hint: string }
 
 /** One thing asked, in words that rules and reviewers read. */

@@ -14,7 +14,9 @@ const READ_BELOW = 'read the tables it is made from: their masked columns are hi
 export class Refusal extends Error {
   readonly rule: string
   readonly hint: string
-  constructor(rule: string, message: string, hint: string) { super(message); this.rule = rule; this.hint = hint }
+  /** A person may allow it all the same. */
+  readonly reviewable: boolean
+  constructor(rule: string, message: string, hint: string, reviewable = false) { super(message); this.rule = rule; this.hint = hint; this.reviewable = reviewable }
 }
 export interface HiddenUse { readonly schema: string; readonly table: string; readonly column: string; readonly rule: string; readonly kind: Hidden['with']; readonly computed: boolean }
 /** A column whose values cross the wire unmasked by SQL: the answer's masks must hide it by its origin. */
@@ -150,6 +152,8 @@ export interface Work {
   readonly tokens: TokenCodec | null
   readonly passed: Passed[]
   readonly turned: TurnedParameter[]
+  /** Conditions of UPDATE, DELETE and MERGE may compare masked columns: a person is asked. */
+  readonly reviewed: boolean
   /** The highest number of a parameter. */
   readonly parameters: { last: number }
   /** Masked columns that a write leaves as they were, because what it gives is what the mask shows. */

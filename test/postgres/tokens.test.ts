@@ -110,3 +110,36 @@ test('attempts at masked columns are events of their own kind, and many of them 
   await new Promise((later) => setTimeout(later, 20))
   assert.deepEqual([probes('lookup'), probes('beyond the rate'), probes('alert')], [3, 2, 1])
 }, POLICY.replace('with: token }', 'with: token, lookups: 3/1m }'), counting))
+test('a write that compares masked columns is refused, or runs as it was written when a review rule covers it and a person allows it', async () => {
+  const masks = 'mask: [{ name: hide, fields: ["*.email", "*.ssn"], with: redact }]'
+  const policy = (rest: string) => `policies: [{ name: p, who: { any: true }, on: { resources: [r] }, allow: [session, read, write, admin], ${masks}${rest} }]\n`
+  const rules = ', review: [{ name: writes, operations: [sql.update, sql.delete, sql.merge], reviewers: { groups: [sam] }, wait: hold }]'
+  const compares = [`UPDATE people SET note = 'seen' WHERE email LIKE 'marker%'`, `UPDATE people SET note = 'seen' FROM (SELECT 1) x WHERE ssn = '${SSN}' AND id = 1`, `DELETE FROM people WHERE email > 'zzz'`, `MERGE INTO people p USING (SELECT 1 AS one) x ON p.ssn = '${SSN}' AND x.one = 1 WHEN MATCHED THEN UPDATE SET note = 'seen'`]
+  await eachServer(async (s) => {
+    for (const text of compares) assert.match((await s.client.ask([m.query(text)])).join('\n'), /42501.*p\/hide.*masked/)
+    assert.equal(s.record.filter(({ kind }) => kind === 'probe').length, compares.length)
+  }, policy(''))
+  await eachServer(async (s) => {
+    for (const [i, text] of compares.entries()) {
+      for (const extended of [false, true]) {
+        for (const decision of ['deny', 'approve'] as const) {
+          const waited = s.waiting.length, readies = s.client.count('Z'), from = s.client.seen.length
+          s.client.send(...extended ? [m.parse(text), m.bind(), m.execute(), m.sync()] : [m.query(text)])
+          await s.client.until(() => s.waiting.length > waited)
+          assert.match(s.waiting.at(-1)!.request.reason, /masked/)
+          s.waiting.at(-1)!.decide(decision)
+          await s.client.ready(readies + 1)
+          const lines = s.client.seen.slice(from).map(m.shown)
+          if (decision === 'deny') assert.match(lines.join('\n'), /42501/)
+          else assert.match(lines.join('\n'), i === 2 ? /C DELETE 0/ : /C (UPDATE|MERGE) 1/, `${text}\n${lines.join('\n')}`)
+        }
+      }
+    }
+    // Never reviewed: what would move values, show them, or run later.
+    for (const text of ['UPDATE people SET note = ssn', `UPDATE people SET note = 'x' WHERE id = 1 RETURNING upper(email)`, `UPDATE people SET note = (SELECT email FROM people q LIMIT 1)`, `PREPARE later AS DELETE FROM people WHERE email > 'zzz'`, `EXPLAIN ANALYZE DELETE FROM people WHERE email > 'zzz'`, 'DELETE FROM people p USING people q WHERE p.id = q.id AND q.email > \'a\'']) {
+      const waited = s.waiting.length
+      assert.match((await s.client.ask([m.query(text)])).join('\n'), /42501/, text)
+      assert.equal(s.waiting.length, waited, text)
+    }
+  }, policy(rules))
+})

@@ -169,11 +169,12 @@ function maskingOf(masked: MaskResult, view: View, setting: boolean, plain: bool
   if (view.refusal !== null && !setting) return { kind: 'refused', ...view.refusal }
   if (kept.kind === 'refused') return { kind: 'refused', rule: 'attribution', message: kept.message, hint: kept.hint }
   if (masked.kind === 'refused') return { kind: 'refused', rule: masked.rule, message: masked.message, hint: masked.hint }
-  if (masked.kind === 'unchanged') return kept.edits.length === 0 ? null : { kind: 'rewritten', text: sent, shown: plain ? sent : hideLiterals(sent, view.keyedHash, null), rules: ['attribution'], hidden: [], lookups: [] }
+  const review = masked.review === undefined ? {} : { review: masked.review }
+  if (masked.kind === 'unchanged') return kept.edits.length === 0 && masked.review === undefined ? null : { kind: 'rewritten', text: sent, shown: plain ? sent : hideLiterals(sent, view.keyedHash, null), rules: [masked.review?.rule ?? 'attribution'], hidden: [], lookups: [], ...review }
   return {
     // Where a literal had to be hidden in what was asked, it stands in what is sent too, somewhere else.
     kind: 'rewritten', text: sent, shown: plain ? sent : hideLiterals(sent, view.keyedHash, null), rules: [...new Set([...masked.hidden.map((h) => h.rule), ...masked.filters])], hidden: masked.hidden.map((h) => `${h.schema}.${h.table}.${h.column}`),
-    lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })),
+    lookups: masked.lookups.map((l) => ({ column: `${l.schema}.${l.table}.${l.column}`, rule: l.rule, count: l.count, perMs: l.perMs })), ...review,
   }
 }
 
@@ -191,6 +192,7 @@ function ofExecuted(text: string, readings: readonly StatementReading[], runs: r
     const stores = run.refusedParameters?.(executeValues(readings)) ?? null
     if (stores !== null) return { kind: 'refused', ...stores }
     const { masking } = run.statement
+    if (masking?.kind === 'rewritten' && masking.review !== undefined) return { kind: 'refused', ...masking.review }
     if (masking?.kind === 'rewritten' && masking.lookups.length > 0) return { ...masking, text, shown: `EXECUTE of: ${masking.shown}` }
   }
   return null

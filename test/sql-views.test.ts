@@ -39,6 +39,8 @@ CREATE FUNCTION other_default(x text DEFAULT says('x')) RETURNS text LANGUAGE sq
 CREATE FUNCTION calls_plpgsql(int) RETURNS int LANGUAGE sql AS 'SELECT public.twice($1)';
 CREATE FUNCTION itself(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE OR REPLACE FUNCTION itself(int) RETURNS int LANGUAGE sql AS 'SELECT public.itself($1)';
 CREATE FUNCTION makes() RETURNS int LANGUAGE sql AS 'CREATE TEMP TABLE x(a int); SELECT 1';
+CREATE FUNCTION secrets() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT rolpassword FROM pg_authid';
+CREATE FUNCTION who_else() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT query FROM pg_stat_activity; END;
 CREATE FUNCTION hidden_sql(q text) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN QUERY EXECUTE q; END $$;
 `
 /** The same people twice: what differs is in masked columns only, never whether it is NULL. */
@@ -218,7 +220,7 @@ for (const version of SUITE_VERSIONS) {
       }
       assert.deepEqual(effects('SELECT nested(1)').flatMap(({ objects, columns }) => [objects, columns]), [[], [], ['public.teams'], ['public.teams.id', 'public.teams.label']])
       assert.deepEqual(effects('SELECT card_of(1) FROM pg_class').at(-1), { operation: 'sql.select', access: 'read', objects: ['public.people'], columns: ['public.people.card', 'public.people.id'], bounded: false })
-      for (const text of ['SELECT says(name) FROM people', 'SELECT twice(1)', `SELECT hidden_sql('x')`, 'SELECT changes()', 'SELECT locks()', 'SELECT counts_up()', 'SELECT two_tables()', 'SELECT in_sleep()', 'SELECT with_setting()', 'SELECT other_default()', 'SELECT calls_plpgsql(1)', 'SELECT itself(1)', 'SELECT makes()', 'SELECT p.says FROM people p']) {
+      for (const text of ['SELECT says(name) FROM people', 'SELECT twice(1)', `SELECT hidden_sql('x')`, 'SELECT changes()', 'SELECT locks()', 'SELECT counts_up()', 'SELECT two_tables()', 'SELECT in_sleep()', 'SELECT with_setting()', 'SELECT other_default()', 'SELECT calls_plpgsql(1)', 'SELECT itself(1)', 'SELECT makes()', 'SELECT secrets()', 'SELECT who_else()', 'SELECT p.says FROM people p']) {
         assert.ok(effects(text).some(({ access, reason }) => access === 'admin' && /not known to be harmless/.test(reason ?? '')), text)
       }
       for (const [text, why] of [['SELECT card_of(1)', /card_of\(\) reads public\.people\.card, which is masked/], ['SELECT * FROM holders($1)', /holders\(\) reads public\.people\.ssn/], ['SELECT t.by_row FROM teams t', /by_row/], ['SELECT count(*) FROM teams WHERE over_view(id) IS NULL', /over_view/], ['PREPARE p AS SELECT card_of(1)', /card_of/]] as const) {

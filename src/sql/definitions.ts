@@ -2,7 +2,7 @@
 // is mask-view.ts' business.
 import type { Node } from 'libpg-query'
 import type { Catalog, Relation, Routine } from './catalog.ts'
-import { exclusionOf } from './excluded.ts'
+import { exclusionOf, sensitivityOf } from './excluded.ts'
 import { columnFlow, type Flow, type Lineage, merge, Unfollowed } from './flow.ts'
 import { builtinOf } from './functions.ts'
 import { parseShort } from './grammar.ts'
@@ -53,6 +53,10 @@ export function routineLineage(catalog: Catalog, routine: Routine): Followed {
       if (defaults?.kind !== 'tree' || lineage(defaults.statements[0]!.node, serverNames(catalog)).handed.length > 0) throw new Unfollowed('its defaults call functions')
     }
     const read = statements.map((node) => lineage(node, names))
+    for (const relation of read.flatMap((one) => [...one.reads]).map((oid) => catalog.relations.get(oid))) {
+      // What is refused to a plain reader is refused through a function, too.
+      if (relation !== undefined && (relation.schema === 'pg_catalog' || relation.name.startsWith('pg_stat_statements')) && (sensitivityOf(relation.name) !== null || !builtinOf(catalog.serverVersion).relations.has(relation.name))) throw new Unfollowed(`it reads ${relation.name}`)
+    }
     for (const { routine: oid } of read.flatMap((one) => one.handed)) {
       const inner = catalog.routineById.get(oid)
       const led = inner?.language === 'sql' ? routineLineage(catalog, inner) : null

@@ -9,7 +9,7 @@ import { as, kindOf, stringOf, stringsOf, walk } from './walk.ts'
 
 type Checked = Pick<Work, 'index' | 'touched' | 'names' | 'routines' | 'searchPath'>
 /** These may name a masked relation: they show no values and change no mask. */
-const HARMLESS = new Set(['VacuumStmt', 'LockStmt', 'CommentStmt', 'GrantStmt', 'TruncateStmt', 'DropStmt', 'ReindexStmt'])
+const HARMLESS = new Set(['VacuumStmt', 'LockStmt', 'CommentStmt', 'GrantStmt', 'TruncateStmt', 'DropStmt', 'ReindexStmt', 'RefreshMatViewStmt'])
 /** Refused wherever columns are masked, whatever they name: their effect is in a string or on another server. */
 const OPAQUE: Readonly<Record<string, string>> = {
   DoStmt: 'the code of DO can\'t be followed', CreateForeignTableStmt: 'a foreign table may read masked data from outside', ImportForeignSchemaStmt: 'foreign tables may read masked data from outside',

@@ -21,6 +21,7 @@ export const bulk: Measure = {
         await new Promise((later) => setTimeout(later, SETTLE_MS))
         const used = (cpuMicros(target.pids()) - cpu) / 1e6
         client.close()
+        if (used <= 0) throw new Error('a process of the target ended meanwhile')
         if (rows !== PII_ROWS) throw new Error(`${rows} rows instead of ${PII_ROWS}`)
         run.add({ case: name, target: target.name, values: { rowsPerSecond: rows / seconds, megabytes: bytes / 1e6, ...(target.name === 'direct' ? {} : { megabytesPerCoreSecond: bytes / 1e6 / used, cpuMicrosPerRow: used * 1e6 / rows }) } })
       } catch (error) { run.failed(`bulk, ${name}, ${target.name}`, error) }

@@ -29,7 +29,7 @@ export const points: Measure = {
 async function warm(run: Run, mode: Mode, clients: number): Promise<void> {
   const target = run.targets.find(({ name }) => name === 'mask') ?? run.targets.find(({ name }) => !PEERS.includes(name))
   if (target === undefined) return
-  try { await load(target, mode, clients, run.effort.quick ? 2 : 4) } catch (error) { run.failed(`points, warming ${mode}, ${target.name}`, error) }
+  try { await load(target, mode, clients, run.effort.quick ? 4 : 8) } catch (error) { run.failed(`points, warming ${mode}, ${target.name}`, error) }
 }
 
 const nameOf = (mode: Mode, clients: number): string => `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`

@@ -119,7 +119,8 @@ export class Door implements Gate {
     })
     try {
       record.append('opened', JSON.stringify({ identity: { ...identity }, resource: resource.name, protocol: resource.protocol, database, client, user: login.user, application: login.application, policy: grant.version }))
-      await record.durable('disk')
+      // As for a read: it is on disk before anything that writes, which waits for all that stands before it.
+      await record.durable(resource.record === 'sync' ? 'disk' : 'kernel')
     } catch (error) { this.#p.bus.tell('closed', { id, why: 'not recorded', counts: session.counts }); throw error }
     const entry: Open = { session, resource, identity: proved, earlier: [], kind: found.kind, startedAtMs, key: [], ticks: [], told: 0, endsAtMs: Math.max(identity.expiresAtMs + EXPIRY_GRACE_MS, resource.sessionMaxMs > 0 ? startedAtMs + resource.sessionMaxMs : 0) }
     this.#open.set(id, entry)

@@ -3,7 +3,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 
 /** What an idle session holds per direction. */
-const SMALL_BYTES = 8 * 1024
+const SMALL_BYTES = 4 * 1024
 /** What it gets while reads fill the small one, from a pool; given back after as many small reads. */
 const LARGE_BYTES = 64 * 1024
 const SMALL_READS_BACK = 2

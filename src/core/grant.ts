@@ -51,6 +51,8 @@ export class CompiledGrant implements Grant {
   readonly detectors: readonly DetectorRule[]
   readonly filters: readonly Filter[]
   readonly budgets: readonly Budget[]
+  readonly observes: boolean
+  readonly observedBudgets: readonly Budget[]
   readonly fields: Grant['fields']
   /** For explain and `sluice resources`. */
   readonly allows: readonly Allow[]
@@ -72,19 +74,9 @@ export class CompiledGrant implements Grant {
     this.denies = deniesOf(enforced, settings.detector)
     this.reviews = reviewsOf(enforced, identity.agent)
     this.filters = enforced.flatMap(policy => policy.filter.map(rule => ({ rule: `${policy.name}/${rule.name}`, table: rule.table, where: rule.where, values: identityValues(identity) })))
-    this.budgets = enforced.flatMap(policy =>
-      policy.budget.map(rule => ({
-        rule: `${policy.name}/${rule.name}`,
-        rows: rule.rows,
-        bytes: Infinity,
-        perMs: rule.perMs,
-        of: rule.of,
-        fields: rule.fields,
-        // A review that nobody could approve is a refusal.
-        then: rule.reviewers === null ? 'deny' : rule.then,
-        terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, identity.agent) : null,
-      })),
-    )
+    this.budgets = budgetsOf(enforced, identity.agent)
+    this.observedBudgets = budgetsOf(observed, identity.agent)
+    this.observes = observed.length > 0
     this.#masks = masksOf(enforced)
     this.fields = this.#masks.map(mask => ({ pattern: mask.pattern.text, with: mask.mask.with, rule: mask.rule }))
     this.detectors = detectorsOf(enforced)
@@ -137,6 +129,13 @@ export class CompiledGrant implements Grant {
         .filter(mask => statement.effects.some(effect => effect.columns.some(path => mask.pattern.coversJoined(path))))
         .map(mask => ({ policy: mask.rule.slice(0, mask.rule.indexOf('/')), rule: mask.rule, would: 'mask' as const })),
     ]
+  }
+
+  observedLimits(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): readonly Limit[] {
+    const limiting = [...this.#observed.denies, ...this.#observed.reviews].filter(rule => rule.limit !== null)
+    if (limiting.length === 0) return NO_LIMITS
+    const question = new Question(statement, session, parameters, this.#identity, this.#resource)
+    return sorted(limiting.filter(rule => statement.effects.some(effect => restricts(rule, question, effect) !== null)).map(rule => rule.limit).filter(limit => limit !== null))
   }
 
   #weigh(statement: Statement, question: Question): Judgement {
@@ -233,6 +232,21 @@ const deniesOf = (policies: readonly PolicyRules[], detector: RequestDetector) =
   policies.flatMap(policy => policy.deny.map(rule => compileDeny(policy, rule, detector)))
 const reviewsOf = (policies: readonly PolicyRules[], agent: boolean) =>
   policies.flatMap(policy => policy.review.map(rule => compileReview(policy, rule, agent)))
+
+const budgetsOf = (policies: readonly PolicyRules[], agent: boolean): Budget[] =>
+  policies.flatMap(policy =>
+    policy.budget.map(rule => ({
+      rule: `${policy.name}/${rule.name}`,
+      rows: rule.rows,
+      bytes: Infinity,
+      perMs: rule.perMs,
+      of: rule.of,
+      fields: rule.fields,
+      // A review that nobody could approve is a refusal.
+      then: rule.reviewers === null ? 'deny' : rule.then,
+      terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, agent) : null,
+    })),
+  )
 
 function masksOf(policies: readonly PolicyRules[]): FieldRule[] {
   return policies.flatMap(policy =>

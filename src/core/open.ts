@@ -3,11 +3,12 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { RecordFailed } from './errors.ts'
 import type { Identity } from './identity.ts'
-import type { Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
+import type { Budget, Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
 import type { BudgetAccount, Held, Lease, ReviewOutcome, SessionPorts } from './ports.ts'
 import { namedColumns, type SessionRecord } from './record.ts'
 import type { Resource } from './resource.ts'
 import type { ReviewRequest } from './review.ts'
+import { type Observing, observed, observedEnd, type Watched } from './observed.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
 import type { Statement } from './statement.ts'
 import { isCounted, tablesCounted } from './tags.ts'
@@ -126,6 +127,7 @@ export class LiveSession implements Session {
   }
   #verdict(ask: Ask, run: number): Verdict | Promise<Verdict> {
     const judgement = this.#judge(ask)
+    if (this.#grant.observes && ask.phase === 'run') this.#observe(ask, run)
     const denied = this.#refusal(ask, judgement)
     if (denied !== null) {
       const { masking, guarded } = ask.statement
@@ -145,8 +147,6 @@ export class LiveSession implements Session {
     known.judgement = judgement.cacheable ? judgement : null
     known.under = this.#grants
     known.allowed = ''
-    const observations = this.#grant.observe(statement, this.#p.facts, ask.parameters ?? undefined)
-    if (observations.length > 0) this.#p.record.append('note', JSON.stringify({ what: 'observed', run: this.#runs, observations }))
     return judgement
   }
   #knownOf(effects: Statement['effects']): Known {
@@ -238,10 +238,10 @@ export class LiveSession implements Session {
     }
     return leases.some((lease) => lease instanceof Promise) ? Promise.all(leases).then(settle) : settle(leases as Lease[])
   }
-  #accounts(statement: Statement): BudgetAccount[] {
+  #accounts(statement: Statement, budgets: readonly Budget[] = this.#grant.budgets): BudgetAccount[] {
     const who = `${this.identity.issuer} ${this.identity.subject}`
     const accounts: BudgetAccount[] = []
-    for (const budget of this.#grant.budgets) {
+    for (const budget of budgets) {
       const counted = statement.effects.filter((effect) => effect.access === 'read' && isCounted(budget, effect))
       if (budget.of === 'identity') { if (counted.length > 0) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}` }) }
       else for (const table of tablesCounted(budget, counted)) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}|${table}` })
@@ -279,8 +279,22 @@ export class LiveSession implements Session {
     return new Run(run, ask.statement, limits.length === 0 || ask.statement.exempt ? NO_LIMITS : [...limits], needsBinding ? this.#binding(ask, 'answer') : '', ask.parameters ?? NO_TEXTS)
   }
 
+  /** Policies that only observe: what is to be looked at when the run ends. */
+  readonly #watched = new Map<number, Watched>()
+  #observe(ask: Ask, run: number): void {
+    const watched = observed(this.#observing(), ask, run)
+    if (watched !== null) this.#watched.set(ask.within?.run ?? run, watched)
+  }
+  #observing(): Observing {
+    return {
+      grant: this.#grant, facts: this.#p.facts, accounts: (statement, budgets) => this.#accounts(statement, budgets), lease: (account, rows) => this.#p.ports.budgets.lease(account, rows),
+      note: (run, observations) => { if (!this.#closed) this.#quietly(() => { this.#p.record.append('note', JSON.stringify({ what: 'observed', run, observations })) }) },
+    }
+  }
+
   #deny(ask: Ask, run: number, why: Pick<Denied, 'rule' | 'message' | 'hint' | 'code'>): Denied {
     this.counts.statements++
+    this.#watched.delete(run)
     this.counts.denied++
     this.#append(ask, run, `"verdict":"deny","rule":${JSON.stringify(why.rule)},"message":${JSON.stringify(this.#p.redact(why.message))}`)
     return { kind: 'deny', run, ...why }
@@ -438,6 +452,8 @@ export class LiveSession implements Session {
       for (const { account, leases } of run.accounts) this.#giveBack(account, leases, run.rows)
       run.accounts = NO_ACCOUNTS
     }
+    const watched = this.#watched.size === 0 ? undefined : this.#watched.get(run.run)
+    if (watched !== undefined) { this.#watched.delete(run.run); observedEnd(this.#observing(), watched, run) }
     const detail = what.kind === 'executed' ? what.tag : what.kind === 'failed' ? what.code : what.kind === 'ended' ? what.rule : what.kind === 'unknown' ? what.why : ''
     try { this.#p.record.ended(run.run, what.kind, run.rows, run.bytes, detail) } catch (error) { this.#unrecorded(error) }
   }

@@ -64,6 +64,10 @@ export interface Grant {
   /** `parameters`: the client's real values, which `detect` rules look into; never kept. */
   judge(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): Judgement
   observe(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): readonly Observation[]
+  /** Whether any policy only observes; its limits of an answer, and its budgets. */
+  readonly observes: boolean
+  observedLimits(statement: Statement, session: SessionFacts, parameters?: readonly unknown[]): readonly Limit[]
+  readonly observedBudgets: readonly Budget[]
 }
 
 /** Every policy in force, checked. Replaced as a whole on reload. */

@@ -48,6 +48,9 @@ export interface TestSession {
   readonly record: { kind: string; body: Record<string, unknown> }[]
   readonly waiting: Waiting[]
   readonly failures: unknown[]
+  /** What was asked of budgets, and how much each answer gives at most. */
+  readonly leased: { rule: string; rows: number }[]
+  readonly budgetLeft: { rows: number }
   readonly upstream: Upstream
   /** Why it ended. */
   readonly over: Promise<string>
@@ -75,10 +78,10 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   const grantOf = (policies: string) => compilePolicies(config(server.port, policies, options.resource ?? '').policies, { detector: requestDetector }).grant(IDENTITY, resource)
   const attribution = attributionOf(resource, IDENTITY)
   const upstream = await connectUpstream({ addresses: resource.addresses, tls: 'disable', ca: null, username: options.user ?? 'gwsuper', password: null, database: options.database ?? 'postgres', parameters: startingWith(attribution, new Map([['client_encoding', 'UTF8'], ['application_name', 'test'], ...Object.entries(options.settings ?? {})])) })
-  const record: TestSession['record'] = [], waiting: Waiting[] = [], failures: unknown[] = [], tap: Buffer[] = []
+  const record: TestSession['record'] = [], waiting: Waiting[] = [], failures: unknown[] = [], tap: Buffer[] = [], leased: TestSession['leased'] = [], budgetLeft = { rows: Infinity }
   const keyedHash = (bytes: string | Uint8Array) => createHash('sha256').update('key').update(bytes).digest('hex')
   const ports: SessionPorts = {
-    keyedHash, now: () => Date.now(), budgets: { lease: (_account, rows) => ({ granted: rows, slice: 0 }), giveBack() {} }, rates: options.rates ?? { lookup: () => true },
+    keyedHash, now: () => Date.now(), budgets: { lease: (account, rows) => { leased.push({ rule: account.budget.rule, rows }); return { granted: Math.min(rows, budgetLeft.rows), slice: 0 } }, giveBack() {} }, rates: options.rates ?? { lookup: () => true },
     reviews: {
       hold(request, opened) {
         const id = `review-${waiting.length + 1}`
@@ -114,7 +117,7 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   const over = relay.run()
   const client = new RawClient(near)
   return {
-    client, session, relay, codec, reader, tap, record, waiting, failures, over, upstream,
+    client, session, relay, codec, reader, tap, record, waiting, failures, leased, budgetLeft, over, upstream,
     repolicy(policies) { session.regrant(grantOf(policies)) },
     // A pair does not tell its other half of a destroy that it has not read up to; a socket does.
     async end() { client.stream.destroy(); far.destroy(); await over; upstream.socket.destroy() },

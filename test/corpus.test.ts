@@ -7,14 +7,16 @@ import { CORPUS, type CorpusResult, corpusYaml, runCorpus, startCorpusServer } f
 import { startIssuer, startTestGateway } from './servers/gateway.ts'
 import type { Version } from './servers/postgres.ts'
 
-interface Case { readonly id: string; readonly category: string; readonly expect: string; readonly accept: readonly string[] }
-const cases = readFileSync(`${CORPUS}pg.jsonl`, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Case)
+interface Case { readonly file: string; readonly id: string; readonly category: string; readonly expect: string; readonly accept: readonly string[] }
+const FILES = ['pg.jsonl', 'attack.jsonl', 'protocol.jsonl']
+const cases = FILES.flatMap((file) => readFileSync(`${CORPUS}${file}`, 'utf8').trim().split('\n').map((line): Case => ({ ...JSON.parse(line) as Omit<Case, 'file'>, file })))
 const OPEN = JSON.parse(readFileSync(new URL('./corpus-open.json', import.meta.url), 'utf8')) as Readonly<Record<string, string>>
 /** Categories whose cases may be open for now, each with a reason. */
 const MAY_BE_OPEN = new Set(['aggregate', 'lineage', 'encoding', 'derived-storage', 'sql-in-string', 'catalog', 'cursor', 'saml'])
-/** In full on one version; what depends on the server's version on the others. `SLUICE_CORPUS=all` runs all on all. */
-const WHOLE: readonly Version[] = process.env.SLUICE_CORPUS === 'all' ? [14, 15, 16, 17, 18] : [15]
-const OTHERS = /startup|framing|benign|replication|function-call|extended/
+/** The first file is run on every version; the others on 15, and of the newest what depends on the server's own ways. `SLUICE_CORPUS=15` is 15 alone, `all` all of them on all. */
+const VERSIONS: readonly Version[] = process.env.SLUICE_CORPUS === '15' ? [15] : [14, 15, 16, 17, 18]
+const OWN_WAYS = /benign|extended|copy|framing/
+const runsOn = (version: Version, { file, category }: Case) => file === 'pg.jsonl' || version === 15 || process.env.SLUICE_CORPUS === 'all' || (version === 18 && file === 'protocol.jsonl' && OWN_WAYS.test(category))
 /** psql's questions to a server of 15 name a catalog that 14 does not have. */
 const NOT_ON: Readonly<Record<number, ReadonlySet<string>>> = { 14: new Set(['pg-benign-02']) }
 /** Servers side by side: most of the time is waiting, to see that an answer is held. */
@@ -32,7 +34,13 @@ async function shard(version: Version, list: readonly Case[], holdSeconds = HOLD
   try {
     const gateway = await startTestGateway(corpusYaml('sluice.yaml', { 'http://127.0.0.1:8999': issuer.url, '127.0.0.1:55991': `127.0.0.1:${server.port}` }), { workers: 2 })
     try {
-      const { results } = await runCorpus('run_pg.py', ['gateway', `${CORPUS}pg.jsonl`, '--target', `127.0.0.1:${gateway.port}`, '--issuer', issuer.url, '--hold', String(holdSeconds), '--only', `^(${list.map((c) => c.id).join('|')})$`], { PGPORT: String(server.port) })
+      const results: CorpusResult[] = []
+      for (const file of FILES) {
+        const ids = list.filter((c) => c.file === file).map((c) => c.id)
+        if (ids.length === 0) continue
+        const done = await runCorpus('run_pg.py', ['gateway', `${CORPUS}${file}`, '--target', `127.0.0.1:${gateway.port}`, '--issuer', issuer.url, '--hold', String(holdSeconds), '--only', `^(${ids.join('|')})$`], { PGPORT: String(server.port) })
+        results.push(...done.results)
+      }
       assert.doesNotMatch(gateway.log(), /uncaught|a session failed|INTERNAL/, 'the gateway had errors of its own')
       return results
     } catch (error) { throw new Error(`${error instanceof Error ? error.message : String(error)}\nthe gateway's log ends:\n${gateway.log().slice(-3_000)}`) } finally { await gateway.stop() }
@@ -49,8 +57,8 @@ test('only cases of categories that may wait are open, each with a reason', () =
 })
 
 describe('the corpus through a gateway', () => {
-  for (const version of [14, 15, 16, 17, 18] as const) {
-    const list = cases.filter((c) => NOT_ON[version]?.has(c.id) !== true && (only === null || only.test(c.id)) && (WHOLE.includes(version) || (OTHERS.test(c.category) && process.env.SLUICE_CORPUS !== '15')))
+  for (const version of VERSIONS) {
+    const list = cases.filter((c) => NOT_ON[version]?.has(c.id) !== true && (only === null || only.test(c.id)) && runsOn(version, c))
     if (list.length === 0) continue
     test(`${list.length} cases come out as they must on PostgreSQL ${version}`, async () => {
       const started = Date.now()

@@ -8,7 +8,7 @@ import type { BudgetAccount, Held, Lease, ReviewOutcome, SessionPorts } from './
 import { namedColumns, type SessionRecord } from './record.ts'
 import type { Resource } from './resource.ts'
 import type { ReviewRequest } from './review.ts'
-import { type Observing, observed, observedEnd, type Watched } from './observed.ts'
+import { Observer } from './observed.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
 import type { Statement } from './statement.ts'
 import { isCounted, tablesCounted } from './tags.ts'
@@ -88,6 +88,7 @@ export class LiveSession implements Session {
   #lastEffects: Statement['effects'] | null = null
   #last: Known | null = null
   #grant: Grant
+  readonly #observer: Observer
   /** The end of each verdict in the record. */
   #policy: string
   #runs = 0
@@ -105,6 +106,10 @@ export class LiveSession implements Session {
     this.identity = parts.identity
     this.resource = parts.resource
     this.#grant = parts.grant
+    this.#observer = new Observer({
+      grant: () => this.#grant, facts: parts.facts, accounts: (statement, budgets) => this.#accounts(statement, budgets), lease: (account, rows) => parts.ports.budgets.lease(account, rows),
+      note: (run, observations) => { if (!this.#closed) this.note('observed', { run, observations }) },
+    })
     this.#policy = policyOf(parts.grant)
   }
   get grant(): Grant { return this.#grant }
@@ -127,7 +132,7 @@ export class LiveSession implements Session {
   }
   #verdict(ask: Ask, run: number): Verdict | Promise<Verdict> {
     const judgement = this.#judge(ask)
-    if (this.#grant.observes && ask.phase === 'run') this.#observe(ask, run)
+    if (this.#grant.observes && ask.phase === 'run') this.#observer.asked(ask, run)
     const denied = this.#refusal(ask, judgement)
     if (denied !== null) {
       const { masking, guarded } = ask.statement
@@ -279,22 +284,9 @@ export class LiveSession implements Session {
     return new Run(run, ask.statement, limits.length === 0 || ask.statement.exempt ? NO_LIMITS : [...limits], needsBinding ? this.#binding(ask, 'answer') : '', ask.parameters ?? NO_TEXTS)
   }
 
-  /** Policies that only observe: what is to be looked at when the run ends. */
-  readonly #watched = new Map<number, Watched>()
-  #observe(ask: Ask, run: number): void {
-    const watched = observed(this.#observing(), ask, run)
-    if (watched !== null) this.#watched.set(ask.within?.run ?? run, watched)
-  }
-  #observing(): Observing {
-    return {
-      grant: this.#grant, facts: this.#p.facts, accounts: (statement, budgets) => this.#accounts(statement, budgets), lease: (account, rows) => this.#p.ports.budgets.lease(account, rows),
-      note: (run, observations) => { if (!this.#closed) this.#quietly(() => { this.#p.record.append('note', JSON.stringify({ what: 'observed', run, observations })) }) },
-    }
-  }
-
   #deny(ask: Ask, run: number, why: Pick<Denied, 'rule' | 'message' | 'hint' | 'code'>): Denied {
     this.counts.statements++
-    this.#watched.delete(run)
+    this.#observer.refused(run)
     this.counts.denied++
     this.#append(ask, run, `"verdict":"deny","rule":${JSON.stringify(why.rule)},"message":${JSON.stringify(this.#p.redact(why.message))}`)
     return { kind: 'deny', run, ...why }
@@ -452,8 +444,7 @@ export class LiveSession implements Session {
       for (const { account, leases } of run.accounts) this.#giveBack(account, leases, run.rows)
       run.accounts = NO_ACCOUNTS
     }
-    const watched = this.#watched.size === 0 ? undefined : this.#watched.get(run.run)
-    if (watched !== undefined) { this.#watched.delete(run.run); observedEnd(this.#observing(), watched, run) }
+    this.#observer.ended(run)
     const detail = what.kind === 'executed' ? what.tag : what.kind === 'failed' ? what.code : what.kind === 'ended' ? what.rule : what.kind === 'unknown' ? what.why : ''
     try { this.#p.record.ended(run.run, what.kind, run.rows, run.bytes, detail) } catch (error) { this.#unrecorded(error) }
   }

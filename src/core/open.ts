@@ -7,7 +7,7 @@ import type { Budget, Grant, Judgement, Limit, ReviewTerms, SessionFacts } from 
 import type { BudgetAccount, Held, Lease, ReviewOutcome, SessionPorts } from './ports.ts'
 import { namedColumns, type SessionRecord } from './record.ts'
 import type { Resource } from './resource.ts'
-import type { ReviewRequest } from './review.ts'
+import { type ReviewRequest, unreleased } from './review.ts'
 import { Observer } from './observed.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
 import type { Statement } from './statement.ts'
@@ -349,7 +349,7 @@ export class LiveSession implements Session {
         return this.#allow(ask, run, judgement, limits.filter((limit) => limit.rule !== rule && !(limit.then === 'review' && kind === 'statement' && ask.statement.rowsMax > limit.rows && Number.isFinite(ask.statement.rowsMax))), outcome)
       }
       note(outcome.kind, 'id' in outcome ? { id: outcome.id } : {})
-      return this.#deny(ask, run, { rule, ...ended(outcome) })
+      return this.#deny(ask, run, { rule, ...unreleased(outcome) })
     }
     if (terms.wait === 'refuse') {
       return this.#p.ports.reviews.redeem(request).then((found) => {
@@ -395,7 +395,7 @@ export class LiveSession implements Session {
       this.#held.delete(run)
       if (outcome.kind === 'approved') { note('approved', { id: outcome.id, by: outcome.by }); agreed(); bound(run); return true }
       note(outcome.kind, 'id' in outcome ? { id: outcome.id } : {})
-      const why = ended(outcome)
+      const why = unreleased(outcome)
       return this.#cut(run, rule, `${words}; ${why.message}`, why.hint)
     })
   }
@@ -491,15 +491,6 @@ function bound(run: Run): void {
   for (const { leased } of run.accounts) rows = Math.min(rows, leased)
   run.rowsMax = rows
   run.bytesMax = bytes
-}
-function ended(outcome: ReviewOutcome): Pick<Denied, 'message' | 'hint' | 'code'> {
-  switch (outcome.kind) {
-    case 'denied': return { message: `${outcome.by} denied it${outcome.comment === null ? '' : `: ${outcome.comment}`}`, hint: 'ask the reviewer what would be allowed', code: 'policy' }
-    case 'expired': return { message: 'nobody decided in time', hint: 'ask again when a reviewer is there', code: 'policy' }
-    case 'cancelled': return { message: `the wait was ended: ${outcome.why}`, hint: 'ask again', code: 'cancelled' }
-    case 'failed': return { message: `no review could be asked for: ${outcome.why}`, hint: 'tell whoever runs this gateway', code: 'policy' }
-    default: return { message: 'it was approved', hint: '', code: 'policy' }
-  }
 }
 /** Begins with a letter: what is typed behind a command must not look like an option of it. */
 export const newSessionId = (): string => `s${randomBytes(12).toString('base64url')}`

@@ -1,4 +1,6 @@
 import type { ReviewTerms } from './policy.ts'
+import type { ReviewOutcome } from './ports.ts'
+import type { Denied } from './session.ts'
 
 export type ReviewState = 'waiting' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'used'
 /** What a person is asked to allow. Bound to `binding`: anything that differs at release is refused. */
@@ -29,4 +31,15 @@ export interface Review extends ReviewRequest {
   readonly expiresAtMs: number
   readonly decidedBy: string | null
   readonly comment: string | null
+}
+
+/** How a review that released nothing is told to who waited for it. */
+export function unreleased(outcome: ReviewOutcome): Pick<Denied, 'message' | 'hint' | 'code'> {
+  switch (outcome.kind) {
+    case 'denied': return { message: `${outcome.by} denied it${outcome.comment === null ? '' : `: ${outcome.comment}`}`, hint: 'ask the reviewer what would be allowed', code: 'policy' }
+    case 'expired': return { message: 'nobody decided in time', hint: 'ask again when a reviewer is there', code: 'policy' }
+    case 'cancelled': return { message: `the wait was ended: ${outcome.why}`, hint: 'ask again', code: 'cancelled' }
+    case 'failed': return { message: `no review could be asked for: ${outcome.why}`, hint: 'tell whoever runs this gateway', code: 'policy' }
+    default: return { message: 'it was approved', hint: '', code: 'policy' }
+  }
 }

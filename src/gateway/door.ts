@@ -183,7 +183,7 @@ export class Door implements Gate {
     if (Object.keys(this.#refused).length > 0) { this.#p.bus.tell('refused', this.#refused); this.#refused = {} }
     for (const entry of this.#open.values()) {
       if (nowMs > entry.endsAtMs) entry.session.end('its credential expired')
-      for (const tick of entry.ticks) tick(nowMs)
+      for (const tick of entry.ticks) tick(performance.now())
     }
     if (this.#open.size > 0) this.#p.bus.tell('counts', [...this.#open.values()].map((entry) => ({ id: entry.session.id, counts: countsOf(entry) })))
   }

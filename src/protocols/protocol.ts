@@ -29,7 +29,7 @@ export interface Opened {
   credential(): Promise<{ readonly username: string; readonly password: string | null; readonly as: Credential['as'] }>
   /** Registers what a CancelRequest for this session does; the key is told to the client. */
   cancelKey(secretBytes: number, onCancel: () => void): { readonly id: number; readonly secret: Buffer }
-  /** Called about once a second while the session is open. */
+  /** Called about once a second while the session is open, with `performance.now()`: what lasts is not measured by a clock that jumps. */
   onTick(tick: (nowMs: number) => void): void
   /** Something that was not expected ended it: for the gateway's log. */
   failed(error: unknown): void

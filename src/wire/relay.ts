@@ -95,7 +95,7 @@ export class Relay implements Answers {
   #notices: Buffer[] = []
   /** The client's socket still holds bytes of the chunk being read. */
   #loaned = false
-  #activeAtMs = Date.now()
+  #activeAtMs = performance.now()
   #finish: (why: string) => void = () => {}
 
   constructor(options: RelayOptions) { this.#o = options }
@@ -131,7 +131,7 @@ export class Relay implements Answers {
     })
   }
 
-  /** Called about once a second by the worker: limits of time cost no timer per session. */
+  /** Called about once a second by the worker, with a time that never jumps: limits of time cost no timer per session. */
   tick(nowMs: number): void {
     if (this.#ended) return
     const quietMs = nowMs - this.#activeAtMs
@@ -144,7 +144,7 @@ export class Relay implements Answers {
 
   #clientBytes(chunk: Buffer): void {
     if (this.#ended) return
-    this.#activeAtMs = Date.now()
+    this.#activeAtMs = performance.now()
     if (this.#busy || this.#fromClient.length > 0) {
       this.#fromClient.add(chunk, 0, chunk.length)
       if (this.#waiting && this.#o.codec.leaves(this.#fromClient.bytes, 0, this.#fromClient.length)) this.#stopWaiting('the client left')
@@ -218,7 +218,7 @@ export class Relay implements Answers {
     settle().then((v) => this.#guard(() => {
       this.#verdict = v
       this.#waiting = false
-      this.#activeAtMs = Date.now()
+      this.#activeAtMs = performance.now()
       this.#advance()
     }), (error: unknown) => this.#fail(error))
   }
@@ -280,7 +280,7 @@ export class Relay implements Answers {
   /** Server bytes, in order. The chunk may be kept until the client has taken it. */
   serverBytes(chunk: Buffer): void {
     if (this.#ended) return
-    this.#activeAtMs = Date.now()
+    this.#activeAtMs = performance.now()
     if (this.#held.length > 0 || this.#o.codec.paused !== null) { this.#held.add(chunk, 0, chunk.length); return }
     this.#replies(chunk)
     this.#afterReplies()

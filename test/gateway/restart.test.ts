@@ -5,7 +5,7 @@ import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { HeadKeeper, openRecorder, verifyFolder } from '../../src/store/record/index.ts'
+import { FolderShelf, HeadKeeper, openRecorder, verifyFolder } from '../../src/store/record/index.ts'
 import { openStore } from '../../src/store/store.ts'
 import { type Site, startSite, until } from './site.ts'
 
@@ -61,7 +61,7 @@ test(`with ${RECORDINGS} recordings open and ${PENDING} reviews pending it serve
   await until('no review waits', async () => (await site.api(audit, 'GET', '/api/reviews?state=waiting')).json<{ reviews: unknown[] }>().reviews.length === 0, 120_000)
   const cancelledMs = Date.now() - served
   const found = () => verifyFolder(join(data, 'recordings'), join(site.data, 'heads'), createPublicKey(readFileSync(join(data, 'keys', 'record.pub.pem'))))
-  await until('each log is signed as it was left', () => (readFileSync(join(data, 'recordings', 'heads.jsonl'), 'utf8').match(/"kind":"crash","log":"orders\/dead-/g) ?? []).length >= RECORDINGS / 2 + 1, 180_000)
+  await until('each log is signed as it was left', () => (new FolderShelf(join(data, 'recordings')).heads().toString().match(/"kind":"crash","log":"orders\/dead-/g) ?? []).length >= RECORDINGS / 2 + 1, 180_000)
   const signedMs = Date.now() - served
   // Sessions go on being let in meanwhile, and what was open is in the index.
   await until('the index has them', async () => (await site.api(audit, 'GET', '/api/sessions?subject=old@example.com&limit=1000')).json<unknown[]>().length >= Math.min(RECORDINGS, 1_000), 180_000)

@@ -58,7 +58,8 @@ test('files of heads are turned over, here and in the second place, and prove wh
   // The next start takes back what only the second place has.
   await (await HeadKeeper.open(options)).close()
   assert.equal(verifyFolder(folder, second, keeper.publicKey).ok, true)
-  assert.ok(readFileSync(join(folder, name)).subarray(0, good.length).equals(good))
+  assert.ok(readFileSync(join(second, name)).subarray(0, good.length).equals(good))
+  assert.ok(headsIn(folder)[0]! >= name, 'and goes on from there')
   place.remove()
 })
 

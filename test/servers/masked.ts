@@ -28,7 +28,9 @@ export class MaskedSession {
     const tree = await parse(text)
     if (tree.kind !== 'tree') return { kind: 'refused', rule: 'syntax', message: tree.kind === 'syntax' ? tree.message : tree.reason, hint: '' }
     const followed = effectsOf(tree, this.catalog, this.context, { functions: this.#masked.listed?.functions ?? [] }).flatMap((reading) => [...reading.followed])
-    return maskAtRead({ text, tree, catalog: this.catalog, context: this.context, masked: this.#masked, unknownCall, followed })
+    const result = maskAtRead({ text, tree, catalog: this.catalog, context: this.context, masked: this.#masked, unknownCall, followed })
+    // Nobody is asked here.
+    return result.kind !== 'refused' && result.review !== undefined ? { kind: 'refused', ...result.review } : result
   }
   /** Runs what the masks make of it; nothing when they refuse. */
   async run(text: string, values?: unknown[]): Promise<MaskedRun> {

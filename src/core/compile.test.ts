@@ -181,6 +181,7 @@ test('a field of a deny rule may not even be named', () => {
   const yaml = policy('allow: [read], deny: [{ name: pay, fields: ["*.salary"] }, { name: w, fields: ["public.staff.notes"], operations: [sql.update] }]')
   assert.equal(kind(yaml, statement(effect('sql.select', 'read', { columns: ['public.staff.salary'] }))), 'deny')
   assert.equal(kind(yaml, statement(effect('sql.select', 'read', { columns: ['public.staff.name', 'public.staff.notes'] }))), 'allow')
+  assert.match(hint(judge(yaml, statement(effect('sql.select', 'read', { columns: ['public.staff.salary'] })))), /^it names public\.staff\.salary: /)
   assert.deepEqual(grant(yaml).forbidden('hr', 'people', 'salary'), { rule: 'p/pay', message: 'people.salary may not be named' })
   assert.equal(grant(yaml).forbidden('public', 'staff', 'notes'), null, 'only in an UPDATE')
   assert.equal(grant(yaml).forbidden('public', 'salary', 'name'), null)

@@ -21,7 +21,7 @@ export function denied(rule: Deny, why: string, effect: Effect, cacheable: boole
     rule.condition?.asksBounded === true && !effect.bounded
       ? 'add a WHERE that compares a key with given values'
       : rule.fields.length > 0
-        ? 'name only the columns you need, without that one'
+        ? `${why}: name only the columns you need, without that one`
         : rule.detect.length > 0
           ? 'leave such values out'
           : rule.condition !== null

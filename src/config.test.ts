@@ -118,7 +118,7 @@ test('resources of protocols that are not built are read, warned of, and can\'t 
   const config = parseConfig(`
 resources:
   - { name: kube, protocol: kubernetes, address: 127.0.0.1:56443, tls: verify-full, ca: { file: kube/ca.crt }, credential: { bearer: { env: KUBE_TOKEN } }, attribution: none }
-  - { name: app, protocol: http, address: 127.0.0.1:56480, tls: disable, credential: { bearer: { env: APP_KEY } } }
+  - { name: bucket, protocol: s3, address: 127.0.0.1:56480, tls: disable }
   - { name: web-1, protocol: ssh, address: 127.0.0.1:55922, host_key: { file: ssh-keys/host.pub }, credential: { username: root, key: { file: ssh-keys/upstream } } }
   - { name: far, protocol: postgres, address: db:5432, database: d, credential: { username: u }, connector: vpc-a }
 `, FILE)
@@ -177,9 +177,20 @@ test('broken YAML is an error with its place', () => {
   assert.match(mistakes(bomb)[0] ?? '', /aliases/)
 })
 
+test('an HTTP resource has one credential, of a kind that a request can carry', () => {
+  const one = (credential: string) => () => parseConfig(`resources: [{ name: app, protocol: http, address: "127.0.0.1:1"${credential === '' ? '' : `, credential: ${credential}`} }]`, FILE).resources[0]?.credentials.admin
+  assert.deepEqual(one('{ bearer: { env: K } }')(), { username: '', password: { kind: 'env', name: 'K' }, as: { kind: 'bearer' } })
+  assert.deepEqual(one('{ basic: { username: u, password: { env: K } } }')(), { username: 'u', password: { kind: 'env', name: 'K' }, as: { kind: 'basic' } })
+  assert.deepEqual(one('{ header: { name: X-Key, value: { env: K } } }')(), { username: '', password: { kind: 'env', name: 'K' }, as: { kind: 'header', name: 'X-Key' } })
+  assert.deepEqual(one('')(), { username: '', password: { kind: 'none' } })
+  assert.throws(one('{ username: u, password: { env: K } }'), /not for protocol http/)
+  assert.throws(one('{ bearer: { env: K }, query: { name: k, value: { env: K } } }'), /one of bearer/)
+  assert.throws(one('{ mtls: { cert: { file: c }, key: { env: K } } }'), /not for protocol http/)
+})
+
 test('an empty file is a gateway on this machine that nobody can use', () => {
   const config = parseConfig('', FILE)
-  assert.deepEqual(config.gateway.listen, { web: { host: '127.0.0.1', port: 8443 }, postgres: { host: '127.0.0.1', port: 15432 } })
+  assert.deepEqual(config.gateway.listen, { web: { host: '127.0.0.1', port: 8443 }, proxy: { host: '127.0.0.1', port: 8444 }, postgres: { host: '127.0.0.1', port: 15432 } })
   assert.match(config.warnings[0]?.message ?? '', /nobody can sign in/)
 })
 

@@ -311,8 +311,8 @@ test('explain names every policy and rule with the reason, and the judgement of 
 test('a typical judgement takes less than 3 microseconds', () => {
   const judged = grant(policy('allow: [read, write], deny: [{ name: d, operations: [sql.drop] }], review: [{ name: r, rows: 100, reviewers: { groups: [g] } }]'))
   for (let i = 0; i < 20_000; i++) judged.judge(read, session)
-  const begun = performance.now()
+  const begun = process.cpuUsage()
   for (let i = 0; i < 100_000; i++) judged.judge(read, session)
-  const each = (performance.now() - begun) / 100_000 * 1_000
+  const each = (process.cpuUsage(begun).user / 1_000) / 100_000 * 1_000
   assert.ok(each < 3, `${each} µs`)
 })

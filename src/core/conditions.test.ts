@@ -16,9 +16,9 @@ test('a condition that could take exponential time is refused when it is read', 
 
 test('rmatches is linear: what takes JavaScript seconds takes it nothing', () => {
   const condition = compileCondition('statement.text.rmatches("(a+)+$")')
-  const begun = performance.now()
+  const begun = process.cpuUsage()
   assert.equal(condition.holds(facts({ text: `${'a'.repeat(200)}!` })), false)
-  assert.ok(performance.now() - begun < 500)
+  assert.ok(process.cpuUsage(begun).user / 1_000 < 500)
 })
 
 test('patterns are literals in RE2 syntax, read when the policy is', () => {
@@ -54,11 +54,11 @@ test('comprehensions are at most two deep and then over short lists, so that tim
 })
 
 test('the slowest that is let through ends within a second', () => {
-  const begun = performance.now()
+  const begun = process.cpuUsage()
   const objects = Array.from({ length: 100 }, (_, i) => `schema.table_with_a_long_name_${i}`)
   compileCondition('statement.objects.all(a, statement.columns.all(b, a != b && !b.rmatches("(a+)+z$")))').holds(facts({ objects, columns: objects.map(name => `${name}.c`) }))
   compileCondition('statement.text.split("").all(a, a != "b")').holds(facts({ text: 'a'.repeat(256 * 1024) }))
-  assert.ok(performance.now() - begun < 2_000)
+  assert.ok(process.cpuUsage(begun).user / 1_000 < 2_000)
 })
 
 test('what is not known is an error, not an empty list', () => {

@@ -39,9 +39,9 @@ test('a path of names joined by dots matches if any reading of it does', () => {
 })
 
 test('a long name can\'t make matching slow', () => {
-  const begun = performance.now()
+  const begun = process.cpuUsage()
   for (const pattern of ['*.*a*b', '*a*b.*c*d.*e*f', 'a.*.*.*.b']) parseFieldPattern(pattern)?.coversJoined(`${'a.b'.repeat(400)}x`)
-  assert.ok(performance.now() - begun < 2_000)
+  assert.ok(process.cpuUsage(begun).user / 1_000 < 2_000)
 })
 
 test('operations are covered by whole segments, classes by themselves', () => {

@@ -243,7 +243,7 @@ const budgetsOf = (policies: readonly PolicyRules[], agent: boolean): Budget[] =
       of: rule.of,
       fields: rule.fields,
       // A review that nobody could approve is a refusal.
-      then: rule.reviewers === null ? 'deny' : rule.then,
+      then: rule.then === 'review' && rule.reviewers === null ? 'deny' : rule.then,
       terms: rule.then === 'review' && rule.reviewers !== null ? termsOf(rule.reviewers, rule.withinMs, rule.wait, agent) : null,
     })),
   )

@@ -407,6 +407,12 @@ export class LiveSession implements Session {
       if (lease.granted > 0) { entry.leased += lease.granted; entry.leases.push(lease); continue }
       const { budget } = entry.account
       const words = `the budget of ${budget.rows} rows per ${Math.round(budget.perMs / 1000)} s is used up`
+      if (budget.then === 'alert') {
+        this.note('beyond', { run: run.run, rule: budget.rule, rows: budget.rows, perMs: budget.perMs })
+        this.#p.ports.budgets.alert(entry.account, { session: this.id, resource: this.resource.name, party: `${this.identity.issuer} ${this.identity.subject}` })
+        entry.leased = Infinity
+        continue
+      }
       if (budget.then === 'deny' || budget.terms === null) return this.#cut(run, budget.rule, words, 'wait until the window has passed')
       const answer = await this.#askMore(run, budget.terms, budget.rule, words, waiting, () => { entry.leased = Infinity })
       if (answer !== true) return answer

@@ -96,7 +96,7 @@ export interface BudgetRule extends Placed {
   readonly tags: readonly string[]
   /** What carries the tags on a resource: only statements that read one of these count. Null: all do. */
   readonly fields: readonly string[] | null
-  readonly then: 'deny' | 'review'
+  readonly then: 'deny' | 'review' | 'alert'
   readonly reviewers: Reviewers | null
   readonly withinMs: number
   readonly wait: Wait | null
@@ -205,7 +205,7 @@ const budgetSchema = z.strictObject({
   per: durationMs.refine(value => value >= 1_000 && value <= BUDGET_PER_MAX_MS, 'between 1s and 31d'),
   of: z.enum(['identity', 'table']).default('identity'),
   tags: tags.optional(),
-  then: z.enum(['deny', 'review']).default('deny'),
+  then: z.enum(['deny', 'review', 'alert']).default('deny'),
   reviewers: reviewers.optional(),
   within: withinMs.optional(),
   wait: wait.optional(),

@@ -16,7 +16,7 @@ export interface Limit {
   readonly terms: ReviewTerms | null
   readonly message: string | null
 }
-export interface Budget { readonly rule: string; /** Only statements count that read one of these; null: all do. */ readonly fields?: readonly string[] | null; readonly rows: number; readonly bytes: number; readonly perMs: number; readonly of: 'identity' | 'table'; readonly then: 'deny' | 'review'; readonly terms: ReviewTerms | null }
+export interface Budget { readonly rule: string; /** Only statements count that read one of these; null: all do. */ readonly fields?: readonly string[] | null; readonly rows: number; readonly bytes: number; readonly perMs: number; readonly of: 'identity' | 'table'; readonly then: 'deny' | 'review' | 'alert'; readonly terms: ReviewTerms | null }
 /** The mask of one column: which kind, by which rule, and how many look-ups by one given value it allows. */
 export interface ColumnMask { readonly with: MaskKind; readonly rule: string; readonly lookups: { readonly count: number; readonly perMs: number } | null }
 export interface DetectorRule { readonly rule: string; readonly detector: string; /** RE2 syntax, for a custom detector. */ readonly pattern: string | null; readonly with: MaskKind }

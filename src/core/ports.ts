@@ -25,6 +25,8 @@ export interface BudgetPort {
   lease(account: BudgetAccount, rows: number): Lease | Promise<Lease>
   /** What a lease did not use up. */
   giveBack(account: BudgetAccount, lease: Lease): void
+  /** A budget that only alerts is used up: who looks after it is told, once in its window. */
+  alert(account: BudgetAccount, by: { readonly session: string; readonly resource: string; readonly party: string }): void
 }
 export interface BudgetAccount { readonly budget: Budget; readonly key: string }
 export interface RatePort {

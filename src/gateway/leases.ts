@@ -35,6 +35,15 @@ export class Leases implements BudgetPort {
     if (held !== undefined || this.#held.size >= HELD_MAX) { this.#tell(account, lease); return }
     this.#held.set(account.key, { account, slice: lease.slice, untilMs: Date.now() + Math.max(KEPT_MS_MIN, account.budget.perMs / SLICES), rows: lease.granted })
   }
+  readonly #alerted = new Map<string, number>()
+  /** The supervisor knows whether another told it already; this only spares it the same news for every statement. */
+  alert(account: BudgetAccount, by: { readonly session: string; readonly resource: string; readonly party: string }): void {
+    const nowMs = Date.now()
+    if (nowMs < (this.#alerted.get(account.key) ?? 0)) return
+    if (this.#alerted.size >= HELD_MAX) this.#alerted.clear()
+    this.#alerted.set(account.key, nowMs + Math.max(KEPT_MS_MIN, account.budget.perMs / SLICES))
+    this.#bus.tell('alert', { key: account.key, budget: account.budget, ...by })
+  }
   #sweep(nowMs: number): void {
     for (const [key, held] of this.#held) {
       if (nowMs < held.untilMs) continue

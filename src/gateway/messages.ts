@@ -61,6 +61,7 @@ export interface WorkerTells {
   cancel: { id: number; secret: string }
   endWait: { wait: string; why: string }
   giveBack: { key: string; budget: Budget; lease: Lease }
+  alert: { key: string; budget: Budget; session: string; resource: string; party: string }
   head: unknown
   catalog: { resource: string; database: string }
   failedLogin: { address: string; claim: string }

@@ -160,6 +160,7 @@ class Supervisor implements Gateway {
         counts: (all) => { for (const { id, counts } of all) this.#live.counted(id, counts) },
         cancel: (cancel) => { this.#hands.find((h) => h.number === cancel.id >>> WORKER_SHIFT)?.bus.tell('cancel', cancel) },
         endWait: ({ wait, why }) => this.#waits.get(wait)?.held.cancel(why),
+        alert: (body) => { void this.#alert(body) },
         giveBack: ({ key, budget, lease }) => this.#giveBack(key, budget, lease),
         head: (head) => { void this.#heads.take(head as never).catch((error: unknown) => log.error({ error: String(error) }, 'a signed head could not be kept')) },
         refused: (counts) => this.#metrics.refused(counts),
@@ -261,6 +262,17 @@ class Supervisor implements Gateway {
   }
   #emergency(subject: string, what: string): void { this.#metrics.emergency(); log.warn({ subject, what }, 'AN EMERGENCY ACCOUNT WAS USED') }
   readonly #failed = new FailedLogins()
+  /** More left than a budget that alerts allows: once in its window, whichever worker or gateway saw it first, and after a restart too. */
+  async #alert({ key, budget, session, resource, party }: WorkerTells['alert']): Promise<void> {
+    try {
+      const { granted } = await this.#store.budgets.lease({ name: `${key}|alerts`, most: 1, perMs: budget.perMs }, 1)
+      if (granted === 0) return
+    } catch { /* Rather once too often than never. */ }
+    log.warn({ party, resource, rule: budget.rule, rows: budget.rows, perMs: budget.perMs, session }, 'alert: more rows left than the budget allows')
+    const event = { actor: 'sluice', action: 'alert.volume', subject: party, detail: { resource, rule: budget.rule, rows: budget.rows, perMs: budget.perMs, session } }
+    await this.#heads.admin(event).catch((error: unknown) => log.error({ error: String(error) }, 'an alert could not be recorded'))
+    await this.#store.admin.add(event).catch((error: unknown) => log.error({ error: String(error) }, 'an alert could not be listed'))
+  }
   #giveBack(key: string, budget: Budget, lease: Lease): void {
     void this.#store.budgets.giveBack({ name: `${key}|rows`, most: budget.rows, perMs: budget.perMs }, lease, lease.granted).catch(() => {})
   }

@@ -81,7 +81,7 @@ export async function openTestSession(server: Pick<TestServer, 'port'>, options:
   const record: TestSession['record'] = [], waiting: Waiting[] = [], failures: unknown[] = [], tap: Buffer[] = [], leased: TestSession['leased'] = [], budgetLeft = { rows: Infinity }
   const keyedHash = (bytes: string | Uint8Array) => createHash('sha256').update('key').update(bytes).digest('hex')
   const ports: SessionPorts = {
-    keyedHash, now: () => Date.now(), budgets: { lease: (account, rows) => { leased.push({ rule: account.budget.rule, rows }); return { granted: Math.min(rows, budgetLeft.rows), slice: 0 } }, giveBack() {} }, rates: options.rates ?? { lookup: () => true },
+    keyedHash, now: () => Date.now(), budgets: { lease: (account, rows) => { leased.push({ rule: account.budget.rule, rows }); return { granted: Math.min(rows, budgetLeft.rows), slice: 0 } }, giveBack() {}, alert() {} }, rates: options.rates ?? { lookup: () => true },
     reviews: {
       hold(request, opened) {
         const id = `review-${waiting.length + 1}`

@@ -2,8 +2,9 @@
 // order, for every protocol alike. It never sees a socket and never forwards: it answers what may be forwarded.
 import { createHash, randomBytes } from 'node:crypto'
 import { RecordFailed } from './errors.ts'
+import { accountsOf, leaseRows } from './accounts.ts'
 import type { Identity } from './identity.ts'
-import type { Budget, Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
+import type { Grant, Judgement, Limit, ReviewTerms, SessionFacts } from './policy.ts'
 import type { BudgetAccount, Held, Lease, ReviewOutcome, SessionPorts } from './ports.ts'
 import { namedColumns, type SessionRecord } from './record.ts'
 import type { Resource } from './resource.ts'
@@ -11,12 +12,7 @@ import { type ReviewRequest, unreleased } from './review.ts'
 import { Observer } from './observed.ts'
 import type { Ask, Denied, Plan, Seen, Session, Verdict } from './session.ts'
 import type { Statement } from './statement.ts'
-import { isCounted, tablesCounted } from './tags.ts'
 
-/** Rows asked of a budget at a time: small beside the budget, so that sessions at work at once don't starve each other; more as a run goes on. */
-const LEASE_ROWS = 1_000
-const LEASE_PARTS = 20
-const leaseRows = (account: BudgetAccount, rowsMax: number, rows: number): number => Math.max(1, Math.min(rowsMax, Math.max(rows, Math.min(LEASE_ROWS, Math.floor(account.budget.rows / LEASE_PARTS)))))
 
 /** Attempts at masked columns within this time that are an alert. */
 export const PROBES_ALERT = 20
@@ -107,7 +103,7 @@ export class LiveSession implements Session {
     this.resource = parts.resource
     this.#grant = parts.grant
     this.#observer = new Observer({
-      grant: () => this.#grant, facts: parts.facts, accounts: (statement, budgets) => this.#accounts(statement, budgets), lease: (account, rows) => parts.ports.budgets.lease(account, rows),
+      grant: () => this.#grant, facts: parts.facts, accounts: (statement, budgets) => accountsOf(budgets, statement, parts.resource.name, parts.identity), lease: (account, rows) => parts.ports.budgets.lease(account, rows),
       note: (run, observations) => { if (!this.#closed) this.note('observed', { run, observations }) },
     })
     this.#policy = policyOf(parts.grant)
@@ -228,7 +224,7 @@ export class LiveSession implements Session {
 
   #budgeted(ask: Ask, run: number, judgement: Judgement, limits: readonly Limit[]): Verdict | Promise<Verdict> {
     if (this.#grant.budgets.length === 0 || ask.within !== null || ask.statement.exempt) return this.#allow(ask, run, judgement, limits)
-    const accounts = this.#accounts(ask.statement)
+    const accounts = accountsOf(this.#grant.budgets, ask.statement, this.resource.name, this.identity)
     if (accounts.length === 0) return this.#allow(ask, run, judgement, limits)
     const leases = accounts.map((account) => this.#p.ports.budgets.lease(account, leaseRows(account, ask.statement.rowsMax, 0)))
     const settle = (granted: readonly Lease[]): Verdict => {
@@ -242,16 +238,6 @@ export class LiveSession implements Session {
       return verdict
     }
     return leases.some((lease) => lease instanceof Promise) ? Promise.all(leases).then(settle) : settle(leases as Lease[])
-  }
-  #accounts(statement: Statement, budgets: readonly Budget[] = this.#grant.budgets): BudgetAccount[] {
-    const who = `${this.identity.issuer} ${this.identity.subject}`
-    const accounts: BudgetAccount[] = []
-    for (const budget of budgets) {
-      const counted = statement.effects.filter((effect) => effect.access === 'read' && isCounted(budget, effect))
-      if (budget.of === 'identity') { if (counted.length > 0) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}` }) }
-      else for (const table of tablesCounted(budget, counted)) accounts.push({ budget, key: `${budget.rule}|${this.resource.name}|${who}|${table}` })
-    }
-    return accounts
   }
 
   #allow(ask: Ask, run: number, judgement: Judgement, limits: readonly Limit[], review?: ReviewOutcome): Verdict {

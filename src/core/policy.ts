@@ -33,7 +33,7 @@ export type Judgement =
   | { readonly kind: 'review'; readonly rule: string; readonly message: string; readonly terms: ReviewTerms; readonly limits: readonly Limit[]; readonly cacheable: boolean }
 
 /** What an `observe` policy would have done: recorded, never acted on. */
-export interface Observation { readonly policy: string; readonly rule: string; readonly would: 'deny' | 'review' | 'mask' }
+export interface Observation { readonly policy: string; readonly rule: string; readonly would: 'deny' | 'review' | 'mask' | 'alert' }
 
 /** `session` in CEL conditions. */
 export interface SessionFacts { readonly id: string; readonly database: string; readonly client: string; readonly startedAtMs: number }

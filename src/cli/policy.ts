@@ -6,13 +6,14 @@ import { type Command, CommandFailed, type Given, misused } from './command.ts'
 import { json, line, show } from './output.ts'
 
 export const command: Command = {
-  usage: 'policy check [FILE] [--json]\npolicy test EXAMPLES [--config sluice.yaml] [--json]\npolicy explain RESOURCE SQL [--config FILE --subject WHO --groups a,b [--issuer NAME] [--agent]] [--json]',
-  options: { config: { type: 'string', short: 'c' }, subject: { type: 'string' }, groups: { type: 'string' }, issuer: { type: 'string' }, agent: { type: 'boolean' } },
+  usage: 'policy check [FILE] [--json]\npolicy test EXAMPLES [--config sluice.yaml] [--json]\npolicy explain RESOURCE SQL [--config FILE --subject WHO --groups a,b [--issuer NAME] [--agent]] [--json]\npolicy replay FILE [SESSION…] [--since 24h] [--resource NAME] [--json]',
+  options: { config: { type: 'string', short: 'c' }, subject: { type: 'string' }, groups: { type: 'string' }, issuer: { type: 'string' }, agent: { type: 'boolean' }, since: { type: 'string' }, resource: { type: 'string' } },
   async run(given) {
     const [verb, ...words] = given.words
     if (verb === 'check' && words.length <= 1) return check(given, words[0] ?? given.text('config') ?? 'sluice.yaml')
     if (verb === 'test' && words.length === 1) return (await import('./policy-examples.ts')).runExamples(given, given.text('config') ?? 'sluice.yaml', words[0]!)
     if (verb === 'explain' && words.length === 2) return explain(given, words[0]!, words[1]!)
+    if (verb === 'replay' && words.length >= 1) return (await import('./policy-replay.ts')).replayPolicies(given, words[0]!, words.slice(1))
     throw misused(command)
   },
 }

@@ -107,7 +107,7 @@ async function killIdentity(client: Client, given: Given): Promise<void> {
   show(given, { ended }, () => line(`ended ${ended} sessions of ${subject}`))
 }
 
-async function* eventsOf(client: Client, path: string): AsyncIterable<RecordEvent> {
+export async function* eventsOf(client: Client, path: string): AsyncIterable<RecordEvent> {
   for await (const text of linesOf(await client.stream(path))) if (text !== '') yield JSON.parse(text) as RecordEvent
 }
 

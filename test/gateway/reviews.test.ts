@@ -79,6 +79,21 @@ describe('reviews through the whole gateway', () => {
       await sluice('reviews', 'deny', other.id, '-m', 'use the archive')
       assert.match((await refusalOf(second)).detail ?? '', /use the archive/)
       assert.match((await sluice('reviews', 'approve', other.id)).error, /^sluice: .*over.*denied/)
+      // What other policies would have said of that session, by an auditor.
+      await refusalOf(client.query('DROP TABLE customers'))
+      await client.query('SELECT id FROM customers WHERE id = $1', [4203])
+      await client.query('UPDATE customers SET note = note WHERE id = 4203')
+      writeFileSync(join(folder, 'sluice/profiles/default.json'), JSON.stringify({ ...profile, token: await site.token('aud@example.com', 'audit') }), { mode: 0o600 })
+      const changed = join(folder, 'changed.yaml')
+      const text = readFileSync(site.gateway.config, 'utf8')
+      writeFileSync(changed, text.replace('operations: [sql.drop]', 'operations: [sql.update]').replace('allow: [read, write]', 'allow: [read, write, admin]'))
+      const { session } = (await site.api(await site.token('aud@example.com', 'audit'), 'GET', '/api/sessions?open=true&subject=cli@example.com')).json<{ session: string }[]>()[0]!
+      const replay = async (file: string) => JSON.parse((await sluice('policy', 'replay', file, session, '--json')).out) as { statements: number; changed: { text: string; was: string; now: string; nowRule: string }[] }
+      const found = await replay(changed)
+      assert.deepEqual(found.changed.map((one) => [one.text.split(' ')[0], one.was, one.now]).sort(), [['DROP', 'deny', 'allow'], ['UPDATE', 'allow', 'deny']])
+      assert.ok(found.changed.some(({ nowRule }) => nowRule === 'people/no-ddl'))
+      assert.deepEqual((await replay(site.gateway.config)).changed, [], 'the same policies say the same')
+      assert.match((await sluice('policy', 'replay', changed, session)).out, /^2 of \d+ verdicts in 1 sessions would be others$/m)
       await client.end()
     } finally { rmSync(folder, { recursive: true, force: true }) }
   })

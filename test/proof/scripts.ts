@@ -101,7 +101,7 @@ function copyIn(g: Generator): Sent[] {
 const look = (g: Generator, table: string): Sent[] => [query(g.pick([`SELECT * FROM ${table} ORDER BY 1`, `TABLE ${table}`, `SELECT count(*), max(x::text) FROM ${table} x`, `COPY ${table} TO STDOUT`, `SELECT t::text FROM ${table} t ORDER BY 1`]))]
 
 function explain(g: Generator): Sent[] {
-  const options = g.pick(['', '(COSTS OFF) ', '(VERBOSE, COSTS OFF) ', '(FORMAT json) ', '(ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) ', 'VERBOSE ', '(FORMAT yaml, VERBOSE) ', '(GENERIC_PLAN) ', '(ANALYZE, TIMING OFF, SUMMARY OFF) ', ''])
+  const options = g.pick(['', '(COSTS OFF) ', '(VERBOSE, COSTS OFF) ', '(FORMAT json) ', '(ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF, BUFFERS OFF) ', 'VERBOSE ', '(FORMAT yaml, VERBOSE) ', '(GENERIC_PLAN) ', '(ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF) ', ''])
   return [send(g, `EXPLAIN ${options}${g.chance(5) ? writing(g) : g.query().sql}`)]
 }
 function cursor(g: Generator): Sent[] {

@@ -40,7 +40,7 @@ export function subselect(work: Work, masked: Masked, usage: Pick<Usage, 'column
   for (const column of relation.columns) {
     if (!usage.columns.has(column.name)) continue
     const mask = hidden.get(column.name)
-    if (mask !== undefined) noteHidden(work, relation, mask, (usage.by.get(column.name) ?? []).some((named) => !isShown(named)))
+    if (mask !== undefined) noteHidden(work, relation, mask, !passes.has(column.name) && (usage.by.get(column.name) ?? []).some((named) => !isShown(named)))
     list.push(mask === undefined || passes.has(column.name) ? quote(column.name) : `${maskExpression(mask)} AS ${quote(column.name)}`)
   }
   return `SELECT ${list.join(', ')}${list.length > 0 ? ' ' : ''}FROM ${only ? 'ONLY ' : ''}${relationName(relation)}${sample}${filtered(work, masked)}`

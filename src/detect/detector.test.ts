@@ -94,7 +94,7 @@ test('digits of every script are those of Unicode', () => {
 })
 
 test('any input takes linear time', () => {
-  const inputs = ['1', '1 ', '1-', '123-', '123-45-', '4539 ', '@', 'a@', 'a@a.', 'a.', '.', '-', '-----BEGIN ', '-----BEGIN PRIVATE KEY', 'sk-', '_eyJ', 'eyJ.', 'eyJaaaaaaaaa.', '.eyJaaaaaaaaa', 'DE89 ', '+1(', '::', '1:', '1.', '"', '"@', 'gh_ghp_', '\xef\xbc', '１', '１-', 'AKIA', '\\u', 'a1', "'a"]
+  const inputs = ['1', '1 ', '1-', '123-', '123-45-', '4539 ', '@', 'a@', 'a@a.', 'a.', '.', '-', '-----BEGIN ', '-----BEGIN PRIVATE KEY', 'sk-', '_eyJ', 'eyJ.', 'eyJaaaaaaaaa.', '.eyJaaaaaaaaa', 'DE89 ', '+1(', '::', '1:', '1.', '"', '"@', 'gh_ghp_', '\xef\xbc', '１', '１-', 'AKIA', '\\u', 'a1', "'a", 'secret_access_key=', 'JQQJ9', '+ASt', '8Q~', 'AccountKey=', '1//0', 'DE89 3704 0044 0532 0130 ', 'ssn 123456789 ', 'xoxb-', 'sk-sk-a1']
   const own = compileDetectors([...DETECTORS.map((detector) => ({ detector, pattern: null, with: 'redact' as const, rule: detector })), { detector: 'own', pattern: '(a*)*b', with: 'redact', rule: 'own' }])!
   const time = (detector: Detector, input: string, length: number) => {
     const bytes = Buffer.from(input.repeat(Math.ceil(length / Buffer.byteLength(input))))
@@ -103,8 +103,8 @@ test('any input takes linear time', () => {
     return best
   }
   for (const input of inputs) {
-    const half = time(ALL, input, 500_000), whole = time(ALL, input, 1_000_000)
-    assert.ok(whole < 400, `${JSON.stringify(input)}: ${whole} ms for 1 MB`)
+    const half = time(ALL, input, 150_000), whole = time(ALL, input, 300_000)
+    assert.ok(whole < 200, `${JSON.stringify(input)}: ${whole} ms for 300 KB`)
     assert.ok(whole < Math.max(half * 4, 40), `${JSON.stringify(input)}: ${half} ms, twice as long ${whole} ms`)
   }
   assert.ok(time(own, 'a', 200_000) < 2_000)

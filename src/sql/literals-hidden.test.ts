@@ -36,3 +36,17 @@ test('an INSERT without a list of columns hides every value', async () => {
 test('where literals lie inside strings of code, all of them are hidden', async () => {
   assert.equal(await hidden(`DO $$ BEGIN UPDATE people SET ssn = '1'; END $$`), null)
 })
+test('what meets a masked column by another name, as a row, in a set operation or a list of values is hidden', async () => {
+  for (const text of [
+    `SELECT id FROM people p WHERE (p).ssn = 'x'`, `SELECT id FROM people p WHERE p = ROW(1, 'x')`, `SELECT id FROM people p WHERE (p.*)::text = 'x'`, `SELECT 1 FROM (SELECT * FROM people) q WHERE q.ssn = 'x'`, `SELECT 1 FROM (SELECT ssn AS s FROM people) q WHERE s = 'x'`,
+    `SELECT ssn FROM people INTERSECT SELECT 'x'`, `SELECT 'x' EXCEPT SELECT ssn FROM people`, `SELECT id FROM people WHERE ssn IN (VALUES ('x'))`, `SELECT 1 FROM people JOIN (VALUES ('x')) v(w) ON w = ssn`, `WITH q(a) AS (SELECT ssn FROM people) SELECT 1 FROM q WHERE a = 'x'`,
+    `SELECT 1 FROM people, unnest(ARRAY[ssn]) u WHERE u = 'x'`, `SELECT 1 FROM people, jsonb_each_text(to_jsonb(people)) e(k, v) WHERE v = 'x'`, `SELECT CASE ssn WHEN 'x' THEN id END FROM people`, `UPDATE people SET (name, ssn) = ('y', 'x') WHERE id = 3`,
+    `SELECT id FROM people WHERE (SELECT ssn) = 'x'`, `SELECT id FROM people p WHERE EXISTS (SELECT 1 FROM people q WHERE q.ssn = p.ssn AND q.ssn LIKE 'x')`,
+  ]) {
+    const found = await hidden(text)
+    assert.ok(found === null || found.includes(`'x'`), text)
+  }
+})
+test('what stands beside other columns alone stays readable', async () => {
+  for (const text of [`SELECT id, ssn FROM people WHERE id = 7`, `SELECT * FROM people WHERE status = 'new' AND id > 5 LIMIT 3`, `SELECT q.id FROM (SELECT id, ssn FROM people WHERE id > 5) q`, `SELECT 1 AS one, name FROM people`, `UPDATE people SET name = 'Ana' WHERE id = 4`]) assert.deepEqual(await hidden(text), [], text)
+})

@@ -96,7 +96,9 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
   const { text: sent, edits } = whole(text, masked, kept)
   const rows = rowsOf(readings)
   const first = readings[0]
-  const plain = masked.kind !== 'refused' && !sensitive(masked, readings) && runs.every((one) => !one.statement.guarded)
+  const places = masked.kind === 'refused' || masked.touched.length === 0 ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)
+  const harmless = masked.kind !== 'refused' && !sensitive(masked, readings) && (masked.touched.length === 0 || places?.size === 0)
+  const plain = harmless && runs.every((one) => !one.statement.guarded)
   // What a point read is given is no value of a masked column, unless it compares one: the record may name the row that was read.
   const guarded = !plain || (masked.touched.length > 0 && !(readings.length === 1 && comparesColumns(first!)))
   const strictErrors = masked.kind !== 'refused' && ranOnValues(masked, readings) || runs.some((one) => one.strictErrors)
@@ -105,13 +107,13 @@ function judgeTree(text: string, tree: Tree, view: View): Judged {
     text, effects, masking: estimates(masked, readings, view.grant.fields) ?? maskingOf(masked, view, setting, plain, sent, kept) ?? ofExecuted(text, readings, runs), rowsMax: typeof rows === 'number' ? rows : Infinity,
     single: readings.length === 1 && isPointRead(first!),
     exempt: readings.length > 0 && readings.every((r) => r.catalogOnly || !r.answersRows && r.copy !== 'out' && r.cursor === null), guarded,
-    shown: plain ? text : hideLiterals(text, view.keyedHash, masked.kind === 'refused' ? null : hiddenLiterals(readings, catalog, view.column, masked.touched)),
+    shown: plain ? text : hideLiterals(text, view.keyedHash, places),
   }
   const parts = readings.map((r, i) => partOf(r, readings.length === 1 ? text : sliceOf(tree, i), { sent: readings.length === 1 ? sent : sliceOf(tree, i), statement, strictErrors, refusedParameters }))
   if (readings.length === 1 && EXECUTABLE.has(first!.kind ?? '')) readingOf.set(parts, first!)
   return {
     text, statement, sent, syntax: null, parts, setting,
-    edits: edits.length === masksIn(masked) && shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
+    edits: edits.length === masksIn(masked) && harmless && shapeable(masked, readings) ? (masked.kind === 'rewritten' ? masked.edits : []) : null, origins: masked.kind === 'rewritten' ? masked.origins : [],
     passed: masked.kind === 'refused' ? [] : masked.passed, turned: masked.kind === 'refused' ? [] : masked.turned, parameters: masked.kind === 'refused' ? 0 : masked.parameters, kept: masked.kind === 'refused' ? [] : masked.kept,
     computed: masked.kind === 'rewritten' ? [...new Set(masked.hidden.filter((h) => h.computed).map((h) => `${h.schema}.${h.table}.${h.column}`))] : [],
     lasting: used.length === 0 && edits.length === masksIn(masked) && kept.kind !== 'refused' && readings.every((r) => r.prepared === null && r.cursor === null),
@@ -216,7 +218,7 @@ function sensitive(masked: Exclude<MaskResult, { kind: 'refused' }>, readings: r
 /** Whether another text of its shape means the same: no literal decides about effects, masks or what the record shows. */
 function shapeable(masked: MaskResult, readings: readonly StatementReading[]): boolean {
   if (masked.kind === 'refused' || readings.length !== 1 || readings.some((r) => r.literalsMatter || r.rowsMax !== Infinity && typeof r.rowsMax !== 'number')) return false
-  return masked.stored.length === 0 && !sensitive(masked, readings)
+  return masked.stored.length === 0
 }
 
 /** Literals that may be values of masked columns are named by length and keyed hash: those that begin at `places`, all of them when null. */

@@ -228,6 +228,12 @@ export class Conversation {
     return false
   }
 
+  /** Whether a Query or Sync is unanswered: the server will say anew in which transaction it is. */
+  get awaitsReady(): boolean {
+    for (const { kind } of this.owed) if (kind === QUERY || kind === SYNC) return true
+    return false
+  }
+
   /** A cursor's plan holds for its name until it is closed or declared anew: one WITH HOLD outlives its transaction. */
   declared(name: string, plan: Plan): void {
     if (this.cursors.size >= NAMES_MAX) this.cursors.delete(this.cursors.keys().next().value!)

@@ -111,8 +111,8 @@ export class Requests {
   #unsettled(): boolean {
     const c = this.#c
     if (c.probing !== null) return true
-    // In a failed transaction nothing runs, as long as nothing on its way to the server may end it.
-    if (!c.stale || (c.status === FAILED && (c.idle || c.batch))) return false
+    // In a failed transaction nothing runs, as long as nothing on its way to the server may end it: a ROLLBACK sent before this batch may.
+    if (!c.stale || (c.status === FAILED && (c.idle || (c.batch && !c.awaitsReady)))) return false
     c.textWaits = c.waits = true
     return true
   }

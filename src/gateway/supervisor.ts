@@ -374,7 +374,8 @@ class Supervisor implements Gateway {
   async health(): Promise<string | null> {
     if (this.#stopping !== null) return 'stopping'
     if (this.#hands.every((h) => !h.ready)) return 'no worker serves'
-    return this.#store.health()
+    // Ready means that somebody new gets in.
+    return await this.#store.health() ?? (this.#watch?.away === true ? STORE_AWAY : null)
   }
 
   // ---- reload and stop

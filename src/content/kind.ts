@@ -24,7 +24,7 @@ export function kindOf(type: string | undefined): Kind | null {
   if (essence === 'application/x-www-form-urlencoded') return 'form'
   if (/^(application|text|image)\/([\w.-]+\+)?(xml|html)$/.test(essence) || essence === 'text/html') return 'markup'
   if (/^(application|text)\/(x-|vnd\.)?([\w.-]+\+)?(javascript|ecmascript|yaml|toml|sql)$/.test(essence)) return 'code'
-  if (essence.startsWith('text/')) return 'text'
+  if (essence.startsWith('text/') || essence === 'application/graphql') return 'text'
   if (essence === 'multipart/byteranges') return 'ranges'
   if (/^(image|audio|video|font)\//.test(essence) || essence === 'application/wasm') return 'media'
   return 'binary'

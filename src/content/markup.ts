@@ -1,6 +1,7 @@
 // XML and HTML: what a reader sees of it is read as one text, tags left out and entities resolved, and each found value is hidden where its
 // letters stand. Attributes and comments are read as they are. Held whole, to a limit.
-import { type BodyMask, ContentRefused, type Hider } from './hider.ts'
+import { CollectedMask } from './collected.ts'
+import { ContentRefused, type Hider } from './hider.ts'
 
 export const MARKUP_BYTES_MAX = 8 * 1024 * 1024
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: ' ', hyphen: '-', dash: '-', commat: '@', period: '.', num: '#', lowbar: '_', ndash: '–', mdash: '—', shy: '\u00ad' }
@@ -13,19 +14,10 @@ const TOKEN = /<!--[\s\S]*?(?:-->|$)|<!\[CDATA\[([\s\S]*?)(?:\]\]>|$)|<[!?][^>]*
 /** Letters of the text with where each stands: its source [from, to) in UTF-16 units. */
 interface Seen { text: string; from: number[]; to: number[]; forced: { from: number; to: number; with: string }[] }
 
-export class MarkupMask implements BodyMask {
-  rows = 0
+export class MarkupMask extends CollectedMask {
   readonly #hider: Hider
-  readonly #pieces: Buffer[] = []
-  #bytes = 0
-  constructor(hider: Hider) { this.#hider = hider }
-  push(bytes: Buffer): void {
-    this.#bytes += bytes.length
-    if (this.#bytes > MARKUP_BYTES_MAX) throw new ContentRefused(`it is longer than ${MARKUP_BYTES_MAX} bytes: markup is read whole`)
-    this.#pieces.push(bytes)
-  }
-  end(out: Buffer[]): void {
-    const bytes = Buffer.concat(this.#pieces)
+  constructor(hider: Hider) { super(MARKUP_BYTES_MAX); this.#hider = hider }
+  protected masked(bytes: Buffer): Buffer {
     const source = bytes.toString('utf8')
     if (/<!ENTITY/i.test(source)) throw new ContentRefused('it declares entities')
     const before = this.#hider.hidden
@@ -35,7 +27,7 @@ export class MarkupMask implements BodyMask {
     const left = this.#hider.hidden
     if (this.#hider.find(Buffer.from(resolved(shown))) !== null) throw new ContentRefused('it holds values that can\'t be hidden in place')
     this.#hider.hidden = left
-    out.push(this.#hider.hidden === before ? bytes : Buffer.from(shown))
+    return this.#hider.hidden === before ? bytes : Buffer.from(shown)
   }
 
   /** Hides in the text between tags. */

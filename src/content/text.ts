@@ -1,6 +1,7 @@
 // Plain text in pieces, forms, and what only says it is text.
 import type { Detector, KeyedHash } from '../detect/index.ts'
 import { DetectStream } from '../detect/index.ts'
+import { CollectedMask } from './collected.ts'
 import { type BodyMask, ContentRefused, type Hider } from './hider.ts'
 
 const FORM_BYTES_MAX = 4 * 1024 * 1024
@@ -22,19 +23,10 @@ export class TextMask implements BodyMask {
 }
 
 /** application/x-www-form-urlencoded, held whole. */
-export class FormMask implements BodyMask {
-  rows = 0
+export class FormMask extends CollectedMask {
   readonly #hider: Hider
-  readonly #pieces: Buffer[] = []
-  #bytes = 0
-  constructor(hider: Hider) { this.#hider = hider }
-  push(bytes: Buffer): void {
-    this.#bytes += bytes.length
-    if (this.#bytes > FORM_BYTES_MAX) throw new ContentRefused(`it is longer than ${FORM_BYTES_MAX} bytes`)
-    this.#pieces.push(bytes)
-  }
-  end(out: Buffer[]): void {
-    const bytes = Buffer.concat(this.#pieces)
+  constructor(hider: Hider) { super(FORM_BYTES_MAX); this.#hider = hider }
+  protected masked(bytes: Buffer): Buffer {
     const pairs = bytes.toString('latin1').split('&').map((pair) => {
       const equals = pair.indexOf('=')
       const [name, raw] = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)]
@@ -44,7 +36,7 @@ export class FormMask implements BodyMask {
       const keyBytes = Buffer.from(key), keyShown = this.#hider.text(keyBytes, 0, keyBytes.length)
       return shown === null && keyShown === null ? pair : `${encodeURIComponent(keyShown ?? key)}=${encodeURIComponent(shown ?? value.toString('utf8'))}`
     })
-    out.push(Buffer.from(pairs.join('&'), 'latin1'))
+    return Buffer.from(pairs.join('&'), 'latin1')
   }
 }
 export function formDecoded(text: string): string {

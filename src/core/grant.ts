@@ -297,9 +297,13 @@ function closedBecause(resource: Resource, policies: readonly PolicyRules[], fil
   if (resource.refused) return { rule: 'not-built', message: `resource ${resource.name}: ${resource.refused}` }
   for (const policy of policies)
     for (const tag of missingTags(policy, resource.tags ?? {})) return { rule: policy.name, message: `policy ${policy.name} is about the tag ${tag}, which resource ${resource.name} does not declare` }
-  const [filter] = filters
+  if (resource.protocol === 'postgres') return null
   // A protocol that can't hold a rule doesn't run without it.
-  return filter === undefined || resource.protocol === 'postgres' ? null : { rule: filter.rule, message: `row filters are not built for protocol ${resource.protocol}` }
+  const [filter] = filters
+  if (filter !== undefined) return { rule: filter.rule, message: `row filters are not built for protocol ${resource.protocol}` }
+  for (const policy of policies)
+    for (const rule of policy.deny) if (rule.fields.length > 0 || rule.tags.length > 0) return { rule: `${policy.name}/${rule.name}`, message: `rules that refuse fields are not built for protocol ${resource.protocol}` }
+  return null
 }
 
 const identityValues = ({ subject, issuer, groups, agent, onBehalfOf }: Identity): Filter['values'] => ({ subject, issuer, groups, agent, onBehalfOf })

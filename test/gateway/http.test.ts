@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { connect as connectH2 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -39,6 +40,11 @@ resources:
   - { name: keyed, protocol: http, address: "127.0.0.1:${(target.address() as AddressInfo).port}", tls: disable, credential: { query: { name: api_key, value: { env: SHOP_KEY } } } }
   - { name: gone, protocol: http, address: "127.0.0.1:1", tls: disable }
 policies:
+  - name: strict
+    who: { groups: [strict] }
+    on: { resources: [shop] }
+    allow: [read]
+    deny: [{ name: no-salary, fields: ["*.salary"] }]
   - name: agents
     who: { groups: [agents] }
     on: { protocols: [http] }
@@ -132,6 +138,20 @@ policies:
     }
     assert.equal((await curl('/notes', ['-X', 'DELETE'])).status, 403, 'DELETE is admin')
     assert.equal((await curl('/ok')).status, 200)
+  })
+
+  test('a value goes out in no header either, and the record of a request hides masked fields whatever they look like', async () => {
+    json({})
+    for (const header of [`Cookie: last=${SSN}`, `X-Note: ${SSN}`]) assert.equal((await curl('/ok', ['-H', header])).status, 403, header)
+    assert.equal(arrived.length, 0)
+    for (const [type, body] of [['application/json', '{"ssn":"kept-canary-1","customer":{"email":"kept-canary-2"},"q":"sent"}'], ['application/x-www-form-urlencoded', 'ssn=kept-canary-3&q=sent'], ['application/json', '{"s\\u0073n":"kept-canary-4"}']] as const) assert.equal((await curl('/notes?ssn=kept-canary-5', ['-X', 'POST', '-H', `Content-Type: ${type}`, '-d', body])).status, 200)
+    assert.ok(arrived[0]?.body.includes('kept-canary-4'), 'the target gets what was sent')
+  })
+
+  test('a rule that HTTP can\'t hold closes the resource', async () => {
+    const got = await curl('/ok', [], 'shop', await issuer.token('sid@example.com', 'strict'))
+    assert.equal(got.status, 403)
+    assert.match(got.body, /not built for protocol http/)
   })
 
   test('paths and heads that could be read in two ways are refused before anything goes up', async () => {
@@ -364,7 +384,7 @@ policies:
       return text.includes('in-the-record') ? text : undefined
     })
     for (const wanted of ['POST /recorded?x=1', 'what was asked', 'agents/no-admin', 'http.POST']) assert.ok(events.includes(wanted), wanted)
-    for (const never of [SSN, OTHER_SSN, KEY, token]) for (const [where, text] of [['the record', events], ['the log', gateway.log()]] as const) assert.ok(!text.includes(never), `${where} has one: ${text.slice(Math.max(0, text.indexOf(never) - 300), text.indexOf(never)).replaceAll(never, '…')}`)
+    for (const never of [SSN, OTHER_SSN, KEY, token, 'kept-canary']) for (const [where, text] of [['the record', events], ['the log', gateway.log()]] as const) assert.ok(!text.includes(never), `${where} has one: ${text.slice(Math.max(0, text.indexOf(never) - 300), text.indexOf(never)).replaceAll(never, '…')}`)
   })
 
   test('a session that is ended ends its requests; the next one signs in again', async () => {
@@ -377,5 +397,16 @@ policies:
     assert.ok('code' in ended, 'the answer was broken off')
     json({ again: true })
     assert.equal((await curl('/x', [], 'shop', mine)).status, 200)
+  })
+
+  test('masks that change end what goes on under the old ones', async () => {
+    script = (_request, answer) => { answer.writeHead(200, { 'content-type': 'text/event-stream' }); const timer = setInterval(() => { answer.write('data: {"later":"x"}\n\n') }, 100); answer.once('close', () => { clearInterval(timer) }) }
+    const streaming = curl('/endless').catch((error: { code: number; stdout: Buffer }) => error)
+    await until('the stream', async () => (arrived.length > 0 ? true : undefined))
+    writeFileSync(gateway.config, readFileSync(gateway.config, 'utf8').replace('"customer.email"]', '"customer.email", "*.later"]'))
+    const ended = await streaming
+    assert.ok('code' in ended && ended.code !== 28, 'it was broken off, not left to the client\'s own time')
+    json({ later: 'x' })
+    assert.equal((await curl('/x')).body, '{"later":"[hidden]"}')
   })
 })

@@ -6,7 +6,8 @@ import type { Readable, Transform } from 'node:stream'
 import { type Coding, codingsOf, decodedWhole, decoder, encodedWhole, encoder, heldToRatio } from '../../content/encoding.ts'
 import { AddressRewrite } from '../../content/addresses.ts'
 import { type BodyMask, ContentRefused, type Hider } from '../../content/hider.ts'
-import { checkCharset, type Kind, kindOf, maskOf, type Reading, sniffed } from '../../content/kind.ts'
+import { checkCharset, maskOf, type Reading, sniffed } from '../../content/kind.ts'
+import { checkNames, isText, kindHere, maskWhole } from '../../content/whole.ts'
 import { JsonMask } from '../../content/json.ts'
 import type { Denied, Plan } from '../../core/session.ts'
 import type { LiveSession } from '../../core/open.ts'
@@ -32,8 +33,11 @@ export interface Back {
   readonly reading: Reading | null
   /** Whether fields are masked by name: then what has no readable names is refused. */
   readonly byName: boolean
+  /** The masks that `reading` was made of: once others are in force, nothing more goes out under these. */
+  readonly maskKey: string
   waiting(url: string): void
 }
+export const MASKS_CHANGED = 'other masks are in force than when it was asked for: ask again'
 /** A refusal in mid-answer: a limit that nobody raised. */
 export class Cut extends Error { readonly denied: Denied; constructor(denied: Denied) { super(denied.message); this.denied = denied } }
 
@@ -107,39 +111,6 @@ async function giveWhole(raw: Buffer, upstream: IncomingMessage, status: number,
   endWith(answer, body, trailers)
 }
 
-function maskWhole(bytes: Buffer, type: string | undefined, reading: Reading, byName: boolean): { bytes: Buffer; rows: number } {
-  const before = reading.hider.hidden
-  const kind = kindHere(type, bytes)
-  if (byName && kind === 'code') throw new ContentRefused('what it names can\'t be read, and fields are hidden here by name')
-  if (kind === 'media' || kind === 'binary') { lookThrough(bytes, kind, reading, byName); return { bytes, rows: 0 } }
-  checkCharset(type, bytes)
-  // What says it is text is believed to be JSON by clients that look.
-  for (const as of kind === 'text' && sniffed(bytes) !== 'text' ? [sniffed(bytes), kind] : [kind]) {
-    try {
-      const out: Buffer[] = []
-      const mask = maskOf(as, bytes, reading)
-      mask.push(bytes, out)
-      mask.end(out)
-      return { bytes: reading.hider.hidden === before ? bytes : Buffer.concat(out), rows: mask.rows }
-    } catch (error) {
-      if (as === kind || !(error instanceof ContentRefused) || !error.syntax) throw error
-      reading.hider.hidden = before
-    }
-  }
-  return { bytes, rows: 0 }
-}
-function kindHere(type: string | undefined, beginning: Buffer): Kind {
-  const said = kindOf(type)
-  if (said === null || /^application\/octet-stream/i.test(type ?? '')) return sniffed(beginning)
-  return said
-}
-const isText = (kind: Kind) => kind !== 'media' && kind !== 'binary' && kind !== 'ranges'
-/** What has no text to hide in: passed only when nothing is found in its bytes. */
-function lookThrough(bytes: Buffer, kind: Kind, reading: Reading, byName: boolean): void {
-  if (kind === 'binary' && byName) throw new ContentRefused('what it is can\'t be looked into, and fields are hidden here by name')
-  if (reading.hider.find(bytes) !== null) throw new ContentRefused('it holds values that can\'t be hidden in it')
-}
-
 async function giveStream(pieces: Buffer[], upstream: IncomingMessage, status: number, headers: Pairs, codings: readonly Coding[], back: Back): Promise<void> {
   const { answer, session, plan } = back
   const reading = back.reading!
@@ -177,9 +148,9 @@ async function giveStream(pieces: Buffer[], upstream: IncomingMessage, status: n
         const type = upstream.headers['content-type']
         const kind = kindHere(type, piece)
         if (kind !== 'media' && kind !== 'binary') checkCharset(type, piece)
+        checkNames(kind, back.byName)
         if (isText(kind)) addresses = new AddressRewrite(back.around.targets, back.here)
-        if (back.byName && kind === 'code') throw new ContentRefused('what it names can\'t be read, and fields are hidden here by name')
-        mask = kind === 'media' || (kind === 'binary' && !back.byName) ? new LookThrough(reading) : kind === 'text' && sniffed(piece) === 'json' ? new JsonMask(reading.hider) : maskOf(kind, piece, reading)
+        mask = kind === 'media' || kind === 'binary' ? new LookThrough(reading) : kind === 'text' && sniffed(piece) === 'json' ? new JsonMask(reading.hider) : maskOf(kind, piece, reading)
         begin(answer, status, headers.filter(([name]) => !OF_THE_BYTES.has(name)))
         ;(answer as ServerResponse).flushHeaders()
         gave(session, plan, Buffer.from(describe(status, headers)))
@@ -225,7 +196,8 @@ async function pass(upstream: IncomingMessage, status: number, headers: Pairs, b
 }
 
 /** Nothing beyond a limit leaves before it was raised. */
-async function within({ session, plan, waiting }: Back): Promise<void> {
+async function within({ session, plan, waiting, maskKey }: Back): Promise<void> {
+  if (session.grant.maskKey !== maskKey) throw new ContentRefused(MASKS_CHANGED)
   while (plan.rows > plan.rowsMax || plan.bytes > plan.bytesMax) {
     const more = await session.more(plan, waiting)
     if (more !== true) throw new Cut(more)

@@ -4,10 +4,11 @@ import type { ServerResponse } from 'node:http'
 import type { Ask, Denied, Plan, Verdict } from '../../core/session.ts'
 import { RecordFailed, SluiceError, Unreachable } from '../../core/errors.ts'
 import type { Credential, Resource } from '../../core/resource.ts'
-import { compileDetectors, type Detector, Found } from '../../detect/index.ts'
+import { compileDetectors, type Detector } from '../../detect/index.ts'
 import { CODINGS } from '../../content/encoding.ts'
 import { ContentRefused, Hider } from '../../content/hider.ts'
 import type { Reading } from '../../content/kind.ts'
+import { maskWhole } from '../../content/whole.ts'
 import { forwardable } from '../../wire/http/headers.ts'
 import { acceptOf } from '../../wire/http/websocket.ts'
 import { type Answer, type Problem, refuseSocket, refuseWith } from '../../wire/http/problem.ts'
@@ -15,9 +16,10 @@ import { Upstream } from '../../wire/http/upstream.ts'
 import type { Exchange, HttpProtocol, HttpSession, Opened, Upgrade } from '../protocol.ts'
 import { Cut, giveBack } from './answer.ts'
 import { relaySocket } from './socket.ts'
-import { readMessage, readRequest, type Read } from './statement.ts'
+import { readMessage, readRequest, type Read, type Showing } from './statement.ts'
 
 const TEST_MS = 10_000
+const NOBODY: ReadonlyMap<string, string> = new Map()
 const RANGES = new Set(['range', 'if-range'])
 
 export const http: HttpProtocol = { name: 'http', open, test }
@@ -33,7 +35,6 @@ class Conversation implements HttpSession {
   readonly #opened: Opened
   readonly #upstream: Upstream
   readonly #credential: Sent
-  readonly #found = new Found()
   #detector: { readonly key: string; readonly detector: Detector | null } | null = null
   constructor(opened: Opened, credential: Sent) {
     this.#opened = opened
@@ -50,17 +51,17 @@ class Conversation implements HttpSession {
     answer.once('close', () => { gone.abort() })
     try {
       if (/^application\/grpc/i.test(exchange.head.get('content-type') ?? '')) { grpcRefused(answer); return }
-      const read = await readRequest({ head: exchange.head, rawPath: exchange.rawPath, segments: exchange.segments, body: exchange.body }, (text) => this.#holds(text))
+      const read = await readRequest({ head: exchange.head, rawPath: exchange.rawPath, segments: exchange.segments, body: exchange.body }, this.#showing)
       const verdict = await this.#ask(exchange, read, gone.signal)
       if (verdict.kind === 'deny') { refuseWith(answer, refusal(verdict)); return }
       plan = verdict.plan
       await session.durable()
       const signal = AbortSignal.any([gone.signal, session.signal])
       signal.throwIfAborted()
-      const reading = this.#reading(read, plan)
+      const reading = this.#reading(read, plan), { maskKey } = session.grant
       if (reading !== null && read.unseen && session.grant.fields.length > 0) throw new ContentRefused('a stored query does not show which fields it names')
       const upstream = await this.#upstream.send({ ...this.#request(exchange, reading !== null), signal, answerMs: this.#opened.resource.limits.statementMs })
-      await giveBack(upstream, exchange.head.method, { answer, session, plan, around: { targets: this.#upstream.authorities, base: exchange.base }, here: `${exchange.origin}${exchange.base}`, reading, byName: session.grant.fields.length > 0, waiting: (url) => { early(answer, url) } })
+      await giveBack(upstream, exchange.head.method, { answer, session, plan, around: { targets: this.#upstream.authorities, base: exchange.base }, here: `${exchange.origin}${exchange.base}`, reading, byName: session.grant.fields.length > 0, maskKey, waiting: (url) => { early(answer, url) } })
       if (reading !== null && reading.hider.hidden > 0) session.note('masked', { run: plan.run, values: reading.hider.hidden })
       session.saw(plan, { kind: 'executed', tag: String(upstream.statusCode) })
     } catch (error) { this.#failed(exchange, plan, error, gone.signal.aborted) }
@@ -76,14 +77,14 @@ class Conversation implements HttpSession {
       const key = head.get('sec-websocket-key') ?? ''
       if (head.method !== 'GET' || head.get('sec-websocket-version') !== '13' || Buffer.from(key, 'base64').length !== 16) throw new SluiceError('MALFORMED', 'not the beginning of a WebSocket')
       const exchange = { ...upgrade, body: Buffer.alloc(0) }
-      const read = await readRequest({ head, rawPath: upgrade.rawPath, segments: upgrade.segments, body: exchange.body }, (text) => this.#holds(text))
+      const read = await readRequest({ head, rawPath: upgrade.rawPath, segments: upgrade.segments, body: exchange.body }, this.#showing)
       const verdict = await this.#ask(exchange, read, gone.signal)
       if (verdict.kind === 'deny') { refuseSocket(socket, refusal(verdict)); return }
       plan = verdict.plan
       await session.durable()
       const signal = AbortSignal.any([gone.signal, session.signal])
       signal.throwIfAborted()
-      const reading = this.#reading(read, plan)
+      const reading = this.#reading(read, plan), { maskKey } = session.grant
       const { method: _, body: __, ...wanted } = this.#request(exchange, true)
       const { answer, socket: target, early } = await this.#upstream.upgrade({ ...wanted, signal, answerMs: resource.limits.statementMs })
       if (target === null) { answer.resume(); throw new Unreachable(`the target gives no WebSocket here (${answer.statusCode})`) }
@@ -91,7 +92,7 @@ class Conversation implements HttpSession {
       if (chosen !== undefined && !(head.get('sec-websocket-protocol') ?? '').split(',').map((one) => one.trim()).includes(chosen)) { target.destroy(); throw new Unreachable('the target chose a WebSocket protocol that nobody asked for') }
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n${chosen === undefined ? '' : `Sec-WebSocket-Protocol: ${chosen}\r\n`}\r\n`)
       const why = await relaySocket({
-        client: socket, target, session, plan, reading, byName: session.grant.fields.length > 0, statement: (bytes) => readMessage(upgrade.segments, bytes, (text) => this.#holds(text)),
+        client: socket, target, session, plan, reading, byName: session.grant.fields.length > 0, maskKey, statement: (bytes) => readMessage(upgrade.segments, bytes, this.#showing),
         ask: (ask) => this.#held(ask, gone.signal),
       }, { client: upgrade.early, target: early })
       session.saw(plan, { kind: 'executed', tag: why })
@@ -126,19 +127,27 @@ class Conversation implements HttpSession {
     if (this.#detector === null || this.#detector.key !== grant.maskKey) this.#detector = { key: grant.maskKey, detector: compileDetectors(grant.detectors) }
     return this.#detector.detector
   }
-  #holds(text: string): boolean {
-    const detector = this.#compiled()
-    if (detector === null) return false
-    const bytes = Buffer.from(text)
-    return detector.scan(bytes, 0, bytes.length, this.#found)
+  readonly #showing: Showing = {
+    found: (text) => { const bytes = Buffer.from(text); return this.#looking(NOBODY).hider.find(bytes) !== null },
+    hide: (text, type) => {
+      const { grant } = this.#opened.session
+      if (!grant.masks) return text
+      // The text is here in UTF-8, whatever it came in.
+      try { return maskWhole(Buffer.from(text), type?.replace(/;.*$/, ''), this.#looking(NOBODY), grant.fields.length > 0).bytes.toString('utf8') } catch (error) {
+        if (error instanceof ContentRefused) return null
+        throw error
+      }
+    },
   }
   #reading({ aliases }: Read, plan: Plan): Reading | null {
+    return !this.#opened.session.grant.masks && plan.rowsMax === Infinity ? null : this.#looking(aliases)
+  }
+  /** `aliases`: what a query calls its fields. */
+  #looking(aliases: ReadonlyMap<string, string>): Reading {
     const { grant } = this.#opened.session
-    if (!grant.masks && plan.rowsMax === Infinity) return null
-    const detector = this.#compiled()
+    const detector = this.#compiled(), hash = this.#opened.keyedHash
     const field = (grandparent: string, parent: string, name: string) => grant.column(grandparent, parent, name)?.with ?? null
     const named = new Map([...aliases].flatMap(([alias, name]) => { const mask = field('', '', name) ?? field('', '', name.toLowerCase()); return mask === null ? [] : [[alias, mask] as const] }))
-    const hash = this.#opened.keyedHash
     return { hider: new Hider(field, detector, hash, named), detector, hash }
   }
 

@@ -7,6 +7,7 @@ import type { LiveSession } from '../../core/open.ts'
 import type { Reading } from '../../content/kind.ts'
 import { masked } from '../../content/lines.ts'
 import type { Statement } from '../../core/statement.ts'
+import { MASKS_CHANGED } from './answer.ts'
 import { BINARY, CLOSE, closeFrame, frame, FrameError, Frames, type Message, PING, PONG, TEXT } from '../../wire/http/websocket.ts'
 
 const POLICY = 1008, GOING_AWAY = 1001, BROKEN = 1011
@@ -18,6 +19,8 @@ export interface Sockets {
   readonly plan: Plan
   readonly reading: Reading | null
   readonly byName: boolean
+  /** The masks that `reading` was made of. */
+  readonly maskKey: string
   statement(bytes: Buffer): Statement
   ask(ask: Ask): Promise<Verdict>
 }
@@ -64,7 +67,7 @@ async function upward({ client, target, session, statement, ask }: Sockets, earl
   }
 }
 
-async function downward({ client, target, session, plan, reading, byName }: Sockets, early: Buffer): Promise<void> {
+async function downward({ client, target, session, plan, reading, byName, maskKey }: Sockets, early: Buffer): Promise<void> {
   for await (const { kind, bytes } of messages(target, new Frames(false), early)) {
     if (kind === PING) { await write(target, frame(PONG, bytes, true)); continue }
     if (kind === PONG) continue
@@ -74,6 +77,7 @@ async function downward({ client, target, session, plan, reading, byName }: Sock
       await write(target, closeFrame(1000, '', true))
       return
     }
+    if (session.grant.maskKey !== maskKey) throw new Ended(POLICY, MASKS_CHANGED)
     let shown = bytes
     if (reading !== null && kind === TEXT) shown = Buffer.from(masked(reading.hider, bytes.toString('utf8')) ?? bytes)
     if (reading !== null && kind === BINARY && (byName || reading.hider.find(bytes) !== null)) throw new Ended(POLICY, 'a message of the target can\'t be looked into')

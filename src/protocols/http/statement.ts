@@ -18,24 +18,31 @@ export const accessOf = (method: string): Access => (READS.has(method) ? 'read' 
 export interface Wanted { readonly head: Head; /** Path behind the resource's base, as sent and decoded. */ readonly rawPath: string; readonly segments: readonly string[]; readonly body: Buffer }
 export interface Read { readonly statement: Statement; /** Names given to fields by a GraphQL query, by alias. */ readonly aliases: ReadonlyMap<string, string>; /** It asks for a query that it does not show. */ readonly unseen: boolean }
 
-/** Throws ContentRefused for a body that can't be read. `found`: whether a text holds a value that the record may not. */
-export async function readRequest({ head, rawPath, segments, body }: Wanted, found: (text: string) => boolean): Promise<Read> {
+/** How the record may show what a client sends. */
+export interface Showing {
+  /** The text with masked fields and found values replaced; null when that can't be done in it. */
+  hide(text: string, type: string | undefined): string | null
+  /** Whether it holds a value that a detector finds. */
+  found(text: string): boolean
+}
+
+/** Throws ContentRefused for a body that can't be read. */
+export async function readRequest({ head, rawPath, segments, body }: Wanted, showing: Showing): Promise<Read> {
   const path = `/${segments.join('/')}`
   const bare = `/${segments.map((segment) => segment.replace(/;.*$/, '')).join('/')}`
   const type = head.get('content-type')
   const decoded = body.length === 0 ? body : (await decodedWhole(body, codingsOf(head.get('content-encoding')), DECODED_BYTES_MAX)).bytes
   const text = textOf(decoded, type)
-  const forms = text === null ? [decoded.toString('latin1')] : [text, ...unwrapped(text, type)]
-  // What stands there plainly is replaced where it stands; what stands there in another form can't be.
-  const inForms = forms.some((form, index) => (index > 0 || text === null) && found(form))
-  const shownBody = body.length === 0 ? '' : text === null || inForms ? `\n\n[${body.length} bytes of ${(type ?? 'no type').slice(0, 80)}]` : `\n\n${text}`
-  const line = `${head.method} ${rawPath}${head.query}`
-  const headers = head.headers.filter(([name]) => name !== 'authorization' && name !== 'cookie' && name !== 'host').map(([name, value]) => `${name}: ${value}`)
+  // The credential is the gateway's to know; everything else may go up.
+  const headers = head.headers.filter(([name]) => name !== 'authorization' && name !== 'host').map(([name, value]) => `${name}: ${value}`)
   const said = kindOf(type) === 'json' && text !== null ? graphqlOf(text) : type?.startsWith('application/graphql') === true && text !== null ? { queries: [text], unseen: false } : graphqlOfQuery(head.query)
+  const shownPath = rawPath.includes('%') && showing.found(path) ? '/[hidden]' : rawPath
+  const shownQuery = head.query === '' ? '' : `?${shownText(head.query.slice(1), FORM, showing) ?? '[hidden]'}`
   return {
     aliases: aliasesOf(said.queries), unseen: said.unseen,
     statement: {
-      text: [line, path, queryText(head.query), ...headers, ...forms].join('\n'), shown: `${found(queryText(head.query)) && !found(head.query) ? `${head.method} ${rawPath}?[hidden]` : line}${shownBody}`,
+      text: [`${head.method} ${rawPath}${head.query}`, path, queryText(head.query), ...headers, ...formsOf(decoded, text, type)].join('\n'),
+      shown: `${head.method} ${shownPath}${shownQuery}${body.length === 0 ? '' : `\n\n${shownBody(body, text, type, showing)}`}`,
       effects: [{ operation: `http.${head.method}`, access: accessOf(head.method), objects: bare === path ? [path] : [path, bare], columns: [], bounded: false }],
       masking: null, rowsMax: Infinity, guarded: false, single: false, exempt: false,
     },
@@ -43,15 +50,23 @@ export async function readRequest({ head, rawPath, segments, body }: Wanted, fou
 }
 
 /** A message that the client sends over a WebSocket: what it does there nobody can tell, so it is a write. */
-export function readMessage(segments: readonly string[], bytes: Buffer, found: (text: string) => boolean): Statement {
+export function readMessage(segments: readonly string[], bytes: Buffer, showing: Showing): Statement {
   const path = `/${segments.join('/')}`
   const text = textOf(bytes, undefined)
-  const forms = text === null ? [bytes.toString('latin1')] : [text, ...unwrapped(text, undefined)]
-  const hidden = text === null || forms.slice(1).some(found)
   return {
-    text: [`message ${path}`, ...forms].join('\n'), shown: `message ${path}\n\n${hidden ? `[${bytes.length} bytes]` : text}`,
+    text: [`message ${path}`, ...formsOf(bytes, text, undefined)].join('\n'), shown: `message ${path}\n\n${shownBody(bytes, text, undefined, showing)}`,
     effects: [{ operation: 'http.message', access: 'write', objects: [path], columns: [], bounded: false }], masking: null, rowsMax: Infinity, guarded: false, single: false, exempt: false,
   }
+}
+
+const FORM = 'application/x-www-form-urlencoded'
+/** All that a rule on values looks into. */
+const formsOf = (bytes: Buffer, text: string | null, type: string | undefined): string[] => (text === null ? [bytes.toString('latin1')] : [text, ...unwrapped(text, type)])
+const shownBody = (bytes: Buffer, text: string | null, type: string | undefined, showing: Showing): string => (text === null ? null : shownText(text, type, showing)) ?? `[${bytes.length} bytes of ${(type ?? 'no type').slice(0, 80)}]`
+/** Null: a value stands there in a form in which it can't be replaced. */
+function shownText(text: string, type: string | undefined, showing: Showing): string | null {
+  const shown = showing.hide(text, type)
+  return shown === null || unwrapped(shown, type).some((form) => showing.found(form)) ? null : shown
 }
 
 /** Text in the encoding it says, or UTF-8; null for what is none. */

@@ -8,6 +8,7 @@ import { HIDDEN, type KeyedHash, writeHidden } from './replace.ts'
 const SPACED_BYTES_MAX = 96
 /** A run of bytes without a space, or an unfinished private key, is held back up to this length. */
 export const HELD_BYTES_MAX = 64 * 1024
+const DASH = 0x2d
 const BEGIN_OF_KEY = '-----BEGIN', END_OF_KEY = '-----END'
 /** More than this is searched again only when what came can end it: else each small piece would cost as much as all that is held. */
 const SEARCHED_AGAIN_BYTES_MAX = 1024
@@ -63,7 +64,9 @@ export class DetectStream {
   /** What is held goes out when a space ends its run, or its last line ends a key. */
   #mayEnd(more: Buffer): boolean {
     if (!this.#key) return more.some(isSpace)
-    return this.#ending || Buffer.concat([this.#held.subarray(Math.max(0, this.#heldBytes - END_OF_KEY.length), this.#heldBytes), more]).includes(END_OF_KEY)
+    // Its last line goes on with dashes, however many; its label is short.
+    if (this.#ending) return more.some((byte) => byte !== DASH)
+    return Buffer.concat([this.#held.subarray(Math.max(0, this.#heldBytes - END_OF_KEY.length), this.#heldBytes), more]).includes(END_OF_KEY)
   }
   #append(more: Buffer): void {
     const length = this.#heldBytes + more.length
